@@ -1,0 +1,1 @@
+"""End-user requests over HTTP; never fits a model."""

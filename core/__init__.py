@@ -1,0 +1,1 @@
+"""What training and serving must share; knows no rung."""

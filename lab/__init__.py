@@ -1,0 +1,1 @@
+"""Everything that fits or judges a model; knows neither HTTP nor queues."""

@@ -1,0 +1,1 @@
+"""Embed, index, retrieve and rank; knows not where requests come from."""

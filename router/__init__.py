@@ -1,0 +1,1 @@
+"""Who decides: predicts and chooses the rung; knows not how models are fitted."""

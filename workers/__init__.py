@@ -1,0 +1,1 @@
+"""Thin idempotent tasks over the job ledger; knows no HTTP."""
