@@ -117,6 +117,6 @@ def _readable(verdict: "Verdict") -> str:
 
 
 def _nodes(node: "NodeTrace", indent: int) -> Iterator[str]:
-    yield f"{' ' * indent}{node.label}: {MARKS[node.truth]}"
+    yield f"{' ' * indent}{node.label}: {MARKS[node.truth]}{f' ({node.note})' if node.note else ''}"
     for child in node.children:
         yield from _nodes(child, indent + 2)

@@ -7,10 +7,11 @@ Truth = bool | None  # None is "unknown": a fact that the condition needs is mis
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NodeTrace:
-    """What one condition came to, and its parts."""
+    """What one condition came to, and its parts. `note` says why an expression is unknown."""
 
     label: str
     truth: Truth
+    note: str = ""
     children: tuple["NodeTrace", ...] = ()
 
 

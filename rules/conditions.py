@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Discriminator,
@@ -25,10 +26,12 @@ from pydantic import (
 )
 
 from core.contracts import NodeTrace, Truth
+from rules.expressions import check_expression, compile_expression
 
 Scalar = StrictBool | StrictInt | StrictFloat | StrictStr
 Facts = Mapping[str, Any]
 Compiled = Callable[[Facts], NodeTrace]
+FORMS = ("all", "any", "not", "expr")
 OPERATORS = ("eq", "ne", "lt", "le", "gt", "ge", "in", "prefix", "between", "exists")
 
 
@@ -70,6 +73,12 @@ class Comparison(_Strict):
         return getattr(self, "in_" if op == "in" else op)
 
 
+class Expression(_Strict):
+    """A CEL expression over `facts`."""
+
+    expr: Annotated[StrictStr, AfterValidator(check_expression)]
+
+
 class All(_Strict):
     all: Annotated[tuple[Condition, ...], Field(min_length=1)]
 
@@ -85,9 +94,11 @@ class Not(_Strict):
 def _tag(value: Any) -> str:
     """Which form of condition this is: the first of its keys that says so."""
     if isinstance(value, _Strict):
-        return {All: "all", Any_: "any", Not: "not"}.get(type(value), "comparison")
+        return {All: "all", Any_: "any", Not: "not", Expression: "expr"}.get(
+            type(value), "comparison"
+        )
     if isinstance(value, Mapping):
-        return next((word for word in ("all", "any", "not") if word in value), "comparison")
+        return next((word for word in FORMS if word in value), "comparison")
     return "comparison"
 
 
@@ -95,6 +106,7 @@ Condition = Annotated[
     Annotated[All, Tag("all")]
     | Annotated[Any_, Tag("any")]
     | Annotated[Not, Tag("not")]
+    | Annotated[Expression, Tag("expr")]
     | Annotated[Comparison, Tag("comparison")],
     Discriminator(_tag),
 ]
@@ -173,6 +185,8 @@ def compile_condition(condition: Condition) -> Compiled:
     whole."""
     if isinstance(condition, Comparison):
         return _compile_comparison(condition)
+    if isinstance(condition, Expression):
+        return compile_expression(condition.expr)
     parts: tuple[Condition, ...]
     if isinstance(condition, Not):
         label, parts, join = "not", (condition.not_,), _not

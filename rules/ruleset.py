@@ -11,6 +11,9 @@ from core.errors import InvalidFacts
 from core.yaml_source import parse_document
 from rules.conditions import Condition, Facts, compile_condition
 
+# The CEL binding recurses over a value: 100,000 levels ended the process with a segmentation fault.
+MAX_FACTS_DEPTH = 32
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -83,13 +86,14 @@ class RulesEngine:
         return cls(ruleset, f"{ruleset.version}+{digest}")
 
     def decide(self, facts: Facts) -> Verdict:
-        """Raises InvalidFacts where `facts` is not an object."""
+        """Raises InvalidFacts where `facts` is no object or is nested too deep."""
         if not isinstance(facts, Mapping):
             raise InvalidFacts(
                 "RUNG-FACTS-TYPE",
                 "the facts of a request are an object of names and values",
                 way_out='Send for example {"amount": 12.5}.',
             )
+        _refuse_deep(facts)
         trace: list[RuleTrace] = []
         hits: list[Rule] = []
         escalating: Rule | None = None
@@ -124,6 +128,24 @@ class RulesEngine:
             if actual != case.expect:
                 failures.append(CaseFailure(name=case.name, expected=case.expect, actual=actual))
         return failures
+
+
+def _refuse_deep(facts: Facts) -> None:
+    level: list[Any] = [facts]
+    for _ in range(MAX_FACTS_DEPTH):
+        level = [
+            part
+            for value in level
+            for part in (value.values() if isinstance(value, Mapping) else value)
+            if isinstance(part, Mapping | list | tuple)
+        ]
+        if not level:
+            return
+    raise InvalidFacts(
+        "RUNG-FACTS-DEPTH",
+        f"the facts are nested deeper than {MAX_FACTS_DEPTH}",
+        way_out="Send flat names and values.",
+    )
 
 
 def _effect(rule: Rule, truth: bool | None) -> str:
