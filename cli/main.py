@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from rules.ruleset import RulesEngine
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+evaluate = typer.Typer(no_args_is_help=True, help="Figures on your own files.")
+app.add_typer(evaluate, name="evaluate")
 RulesFile = Annotated[Path, typer.Argument(help="A rule file, such as rules.yaml.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 MARKS = {True: "yes", False: "no", None: "unknown"}
@@ -105,6 +107,31 @@ def decide(
             typer.echo(json.dumps(asdict(verdict)))
         else:
             typer.echo(f"\n{json.dumps(request)}\n{_readable(verdict)}")
+
+
+@evaluate.command("router")
+def evaluate_router(
+    train: Annotated[Path, typer.Option(help="CSV with labelled texts to fit and choose on.")],
+    test: Annotated[Path, typer.Option(help="CSV that is scored once.")],
+    text: Annotated[str, typer.Option(help="The column of the text.")] = "text",
+    label: Annotated[str, typer.Option(help="The column of the intent.")] = "label",
+    as_json: AsJson = False,
+) -> None:
+    """Fit the intent model on one file and report its figures on another."""
+    with _errors_told(as_json):
+        from lab.tables import read_labelled_texts
+
+        # Both files are read before the models are loaded: a bad one is told at once.
+        rows = read_labelled_texts(train, text=text, label=label)
+        held_out = read_labelled_texts(test, text=text, label=label)
+        from lab.evaluate_router import evaluate_router as evaluate_on
+        from lab.fit_intent import fit_intent
+        from rankers.embedder import MiniLMEmbedder
+
+        model = fit_intent(rows, MiniLMEmbedder(), progress=lambda s: typer.echo(s, err=True))
+        typer.echo("scoring the test file", err=True)
+        report = evaluate_on(model, rows, held_out)
+    typer.echo(json.dumps(report, indent=None if as_json else 2))
 
 
 def _readable(verdict: "Verdict") -> str:

@@ -41,7 +41,7 @@ def test_every_error_code_is_documented_and_used() -> None:
     code = re.compile(r"RUNG-[A-Z]+-[A-Z]+")
     used = {
         found
-        for room in ("core", "rules", "cli")
+        for room in ("core", "rules", "router", "rankers", "lab", "cli")
         for path in (ROOT / room).rglob("*.py")
         for found in code.findall(path.read_text("utf-8"))
     }

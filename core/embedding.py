@@ -1,0 +1,15 @@
+"""The seam between whoever needs vectors of texts and whoever makes them."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.floating]
+
+
+class TextEmbedder(Protocol):
+    def encode(self, texts: Sequence[str]) -> FloatArray:
+        """Unit vectors, shape (n texts, dimensions)."""
+        ...
