@@ -66,7 +66,16 @@ def fit_intent(
     progress("embedding the training texts")
     vectors = embedder.encode(data.texts)
     progress("choosing on training folds: TF-IDF")
-    cheap = out_of_fold(cheap_classifier(), data.texts)
+    try:
+        cheap = out_of_fold(cheap_classifier(), data.texts)
+    except ValueError as error:
+        if "empty vocabulary" not in str(error):
+            raise
+        raise InvalidDocument(
+            "RUNG-TABLE-EMPTY",
+            "the training texts hold no words",
+            way_out="Name the column that holds the text.",
+        ) from error
     progress("choosing on training folds: embedding")
     embedded = out_of_fold(embedded_classifier(), vectors)
     cascade = choose_cascade(cheap, embedded, labels)
@@ -93,7 +102,7 @@ def choose_cascade(cheap: FloatArray, embedded: FloatArray, labels: Any) -> Casc
         answers = np.where(unsure, mixed.argmax(axis=1), alone.argmax(axis=1))
         if unsure.mean() <= MAX_EMBEDDING_SHARE:
             options.append((float((answers == labels).mean()), -float(unsure.mean()), float(stop)))
-    # Where even the smallest stop embeds too much, quality goes before the share.
+    # Where every stop embeds too much, the smallest one comes nearest to the bound.
     stop_at = max(options)[2] if options else float(STOP_GRID[0])
     return Cascade(
         cheap_temperature=cheap_temperature,

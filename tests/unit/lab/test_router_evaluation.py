@@ -112,6 +112,12 @@ def test_a_table_that_cannot_be_used_is_refused(tmp_path: Path, content: str, co
     assert caught.value.code == code
 
 
+def test_texts_without_words_are_refused() -> None:
+    wordless = LabelledTexts(texts=["?"] * 12, labels=["x", "y"] * 6)
+    with pytest.raises(InvalidDocument, match="no words"):
+        fit_intent(wordless, HashingEmbedder())
+
+
 def test_one_class_and_unseen_classes_are_refused(tmp_path: Path) -> None:
     one = LabelledTexts(texts=["a"] * 5, labels=["x"] * 5)
     with pytest.raises(InvalidDocument, match="two intents"):
