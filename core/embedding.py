@@ -10,6 +10,11 @@ FloatArray = npt.NDArray[np.floating]
 
 
 class TextEmbedder(Protocol):
+    @property
+    def fingerprint(self) -> str:
+        """Names the space of the vectors; two embedders share one only if they agree in it."""
+        ...
+
     def encode(self, texts: Sequence[str]) -> FloatArray:
         """Unit vectors, shape (n texts, dimensions)."""
         ...

@@ -79,8 +79,8 @@ def _line_of(node: yaml.Node | None, loc: tuple[int | str, ...]) -> int | None:
 T = TypeVar("T", bound=BaseModel)
 
 
-def parse_document(text: str, model: type[T]) -> T:
-    """Reads `text` as `model`.
+def parse_document(text: str, model: type[T], page: str = "docs/reference/rules.md") -> T:
+    """Reads `text` as `model`; `page` documents it.
 
     Raises InvalidDocument with the line and what is wrong there, for anything that is not
     well-formed YAML of that model.
@@ -111,6 +111,6 @@ def parse_document(text: str, model: type[T]) -> T:
         raise InvalidDocument(
             "RUNG-YAML-CONTENT",
             f"{path}: {first['msg']}",
-            way_out="See docs/reference/rules.md for what may stand here.",
+            way_out=f"See {page} for what may stand here.",
             line=_line_of(node, first["loc"]),
         ) from error

@@ -1,0 +1,158 @@
+"""Which fields a request has, and the check that one fits."""
+
+import math
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from core.contracts import Json
+from core.errors import InvalidFacts
+from core.spec.strict import Name, Strict
+
+MAX_TEXT = 20_000  # characters; a longer message is a document
+
+
+class FieldSpec(Strict):
+    """`null: unknown` admits an absent value; `available: false` is known only afterwards."""
+
+    type: Literal["text", "category", "number", "integer", "boolean", "time"]
+    meaning: str = ""
+    null: Literal["refuse", "unknown"] = "refuse"
+    available: bool = True
+    min: float | None = None
+    max: float | None = None
+    values: tuple[str, ...] = ()
+    max_length: int = Field(default=4000, gt=0, le=MAX_TEXT)
+    unit: str = ""
+
+    @model_validator(mode="after")
+    def _fits_its_type(self) -> "FieldSpec":
+        if self.type == "category" and not self.values:
+            raise ValueError("a category lists its values, such as values: [new, standard]")
+        if self.values and self.type != "category":
+            raise ValueError("only a category has values; write type: category")
+        if (self.min is not None or self.max is not None) and self.type not in (
+            "number",
+            "integer",
+        ):
+            raise ValueError("only a number or an integer has min and max")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError("min is above max; exchange them")
+        return self
+
+
+class RequestSchema(Strict):
+    """`text` names the field that intents and retrieval read, `time` when the event happened."""
+
+    text: Name
+    entity: Name | None = None
+    time: Name | None = None
+    fields: dict[Name, FieldSpec] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> "RequestSchema":
+        wanted = {"text": ("text",), "time": ("time",), "entity": ("category", "text")}
+        for role, types in wanted.items():
+            name = getattr(self, role)
+            if name is None:
+                continue
+            if name not in self.fields:
+                raise ValueError(f"{role} names '{name}', which is no field; add it to fields")
+            if role != "entity" and self.fields[name].type not in types:
+                raise ValueError(f"the field '{name}' must be of type {types[0]} to be the {role}")
+        if not self.fields[self.text].available:
+            raise ValueError(f"'{self.text}' must be available at prediction time")
+        return self
+
+    def validate_facts(self, facts: Any) -> dict[str, Json]:
+        """The facts as the schema admits them, every field present and null where unknown.
+
+        Raises InvalidFacts that names the field and what may stand there.
+        """
+        if not isinstance(facts, Mapping):
+            raise InvalidFacts(
+                "RUNG-FACTS-TYPE",
+                "the facts of a request are an object of names and values",
+                way_out='Send for example {"amount": 12.5}.',
+            )
+        known = {name for name, field in self.fields.items() if field.available}
+        strange = sorted(str(name) for name in facts if name not in known)
+        if strange:
+            raise InvalidFacts(
+                "RUNG-FACTS-UNKNOWN",
+                f"the field '{_shown(strange[0])}' does not exist at prediction time",
+                way_out=f"Send only: {', '.join(sorted(known))}.",
+            )
+        return {name: _admitted(name, self.fields[name], facts.get(name)) for name in sorted(known)}
+
+
+def _admitted(name: str, field: FieldSpec, value: Any) -> Json:
+    if value is None:
+        if field.null == "refuse":
+            raise InvalidFacts(
+                "RUNG-FACTS-NULL",
+                f"the field '{name}' is missing",
+                way_out="Send a value, or declare null: unknown in decision.yaml.",
+            )
+        return None
+    problem = _problem(field, value)
+    if problem:
+        raise InvalidFacts(
+            "RUNG-FACTS-VALUE", f"the field '{name}' {problem}", way_out=f"Send {_wanted(field)}."
+        )
+    if field.type == "number":
+        return float(value)
+    return value  # type: ignore[no-any-return]  # _problem has held it against the field's type
+
+
+def _problem(field: FieldSpec, value: Any) -> str:
+    kinds = {"number": (int, float), "integer": (int,), "boolean": (bool,)}.get(field.type, (str,))
+    if not isinstance(value, kinds) or (field.type != "boolean" and isinstance(value, bool)):
+        return f"is of the wrong type ({type(value).__name__})"
+    if isinstance(value, str):
+        return _text_problem(field, value)
+    if isinstance(value, bool):
+        return ""
+    if isinstance(value, int) and abs(value) > 2**53:
+        return "is outside what a double holds exactly"
+    if not math.isfinite(value):
+        return "is not a finite number"
+    if field.min is not None and value < field.min:
+        return f"is below {field.min:g}"
+    if field.max is not None and value > field.max:
+        return f"is above {field.max:g}"
+    return ""
+
+
+def _text_problem(field: FieldSpec, value: str) -> str:
+    if "\0" in value or any("\ud800" <= c <= "\udfff" for c in value):
+        return "holds a NUL or a lone surrogate"
+    if field.type == "category":
+        return "" if value in field.values else f"has no value '{_shown(value)}'"
+    if field.type == "time":
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            return "is no ISO 8601 time"
+        return "" if moment.tzinfo else "has no time zone"
+    if len(value) > field.max_length:
+        return f"is longer than {field.max_length} characters"
+    return "" if value.strip() else "is empty"
+
+
+def _wanted(field: FieldSpec) -> str:
+    if field.type == "category":
+        return "one of: " + ", ".join(field.values)
+    if field.type == "time":
+        return "a time such as 2026-01-31T12:00:00+00:00"
+    if field.type == "text":
+        return f"a text of 1 to {field.max_length} characters"
+    low = "" if field.min is None else f" from {field.min:g}"
+    high = "" if field.max is None else f" to {field.max:g}"
+    return f"{'true or false' if field.type == 'boolean' else f'a {field.type}'}{low}{high}"
+
+
+def _shown(text: str) -> str:
+    return text[:40].encode("ascii", "backslashreplace").decode()
