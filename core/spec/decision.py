@@ -79,13 +79,25 @@ class DecisionSpec(Strict):
     @model_validator(mode="after")
     def _parts_fit(self) -> "DecisionSpec":
         _ladder_is_ordered("ladder", self.ladder)
+        if "classical" not in self.ladder:
+            raise ValueError("ladder needs classical: it finds the corpus for what comes after it")
         for name, handler in self.handlers.items():
             _ladder_is_ordered(f"the ladder of handler '{name}'", handler.ladder)
             if handler.corpus is None and {"retrieval", "llm"} & set(handler.ladder):
                 raise ValueError(f"handler '{name}' answers from a corpus; name its folder")
         self._names_are_declared()
         self._features_are_available()
+        self._prices_fit_the_budget()
         return self
+
+    def _prices_fit_the_budget(self) -> None:
+        """A ladder that is asked to its end must be within what a decision may cost."""
+        asked = sum(cost.price for rung, cost in self.costs.rungs.items() if rung in self.ladder)
+        if asked > self.budgets.price_per_decision:
+            raise ValueError(
+                f"the rungs' prices sum to {asked:g}, above budgets.price_per_decision "
+                f"{self.budgets.price_per_decision:g}; raise it, or leave a rung out"
+            )
 
     def _names_are_declared(self) -> None:
         reserved = {ANSWER, WRONG_ANSWER, PERSON} & set(self.outcomes)
@@ -155,4 +167,9 @@ def load_spec(folder: Path) -> DecisionSpec:
             f"{path} cannot be read ({error.__class__.__name__})",
             way_out="Name a folder with a decision.yaml; `rung init` makes one.",
         ) from error
+    return parse_spec(text)
+
+
+def parse_spec(text: str) -> DecisionSpec:
+    """Raises InvalidDocument with the line and what may stand there."""
     return parse_document(text, DecisionSpec, page="docs/reference/decision.md")

@@ -15,11 +15,12 @@ MAX_TEXT = 20_000  # characters; a longer message is a document
 
 
 class FieldSpec(Strict):
-    """`null: unknown` admits an absent value; `available: false` is known only afterwards."""
+    """`missing: unknown` admits an absent value; `available: false` is known only afterwards."""
 
     type: Literal["text", "category", "number", "integer", "boolean", "time"]
     meaning: str = ""
-    null: Literal["refuse", "unknown"] = "refuse"
+    # Not "null": as a key of YAML that would be no text.
+    missing: Literal["refuse", "unknown"] = "refuse"
     available: bool = True
     min: float | None = None
     max: float | None = None
@@ -90,11 +91,11 @@ class RequestSchema(Strict):
 
 def _admitted(name: str, field: FieldSpec, value: Any) -> Json:
     if value is None:
-        if field.null == "refuse":
+        if field.missing == "refuse":
             raise InvalidFacts(
                 "RUNG-FACTS-NULL",
                 f"the field '{name}' is missing",
-                way_out="Send a value, or declare null: unknown in decision.yaml.",
+                way_out="Send a value, or declare missing: unknown in decision.yaml.",
             )
         return None
     problem = _problem(field, value)

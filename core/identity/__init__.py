@@ -1,0 +1,1 @@
+"""Who asks, and what of a person may stand in what they send."""

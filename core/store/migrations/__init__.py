@@ -1,0 +1,1 @@
+"""The schema's history, as package data that the program itself applies."""

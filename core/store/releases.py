@@ -1,0 +1,43 @@
+"""Which release of a decision is live: a log that is only added to, so a rollback is an entry."""
+
+from sqlalchemy import select
+
+from core.errors import InvalidRequest
+from core.store.base import Base
+from core.store.tables import releases
+
+
+class Releases(Base):
+    def register_release(self, tenant_id: str, name: str, digest: str) -> None:
+        """Makes it live at once; an older digest again is a rollback."""
+        if not tenant_id or not name or not digest:
+            raise InvalidRequest(
+                "RUNG-RELEASE-FORM",
+                "a release has a tenant, a decision's name and a digest",
+                way_out="Train the decision; training registers what it made.",
+            )
+        with self.writing() as connection:
+            connection.execute(
+                releases.insert().values(
+                    tenant_id=tenant_id, name=name, digest=digest, registered_at=self.now()
+                )
+            )
+
+    def live_release(self, tenant_id: str, name: str) -> str | None:
+        """Its digest; None before the first."""
+        mine = (releases.c.tenant_id == tenant_id) & (releases.c.name == name)
+        newest = select(releases.c.digest).where(mine).order_by(releases.c.seq.desc()).limit(1)
+        with self.reading() as connection:
+            return connection.execute(newest).scalar()
+
+    def decision_names(self, tenant_id: str) -> tuple[str, ...]:
+        """The decisions of this tenant that have a release, in alphabetical order."""
+        names = select(releases.c.name).where(releases.c.tenant_id == tenant_id).distinct()
+        with self.reading() as connection:
+            return tuple(sorted(connection.execute(names).scalars()))
+
+    def live_decisions(self) -> tuple[tuple[str, str], ...]:
+        """(tenant, decision) of every live release, for a process that serves all tenants."""
+        pairs = select(releases.c.tenant_id, releases.c.name).distinct()
+        with self.reading() as connection:
+            return tuple(sorted((row.tenant_id, row.name) for row in connection.execute(pairs)))

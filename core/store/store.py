@@ -1,0 +1,45 @@
+"""The store as the faces see it: one object, each part of which stands in a file of its own."""
+
+from typing import Self
+
+from pydantic import SecretStr
+from sqlalchemy import text
+
+from core.clock import Clock
+from core.store.api_keys import ApiKeys
+from core.store.decisions import Decisions
+from core.store.engine import make_engine
+from core.store.feedback import FeedbackRows
+from core.store.idempotency import Idempotency
+from core.store.indexes import Indexes
+from core.store.migrate import migrate
+from core.store.releases import Releases
+from core.store.reviews import Reviews
+
+
+class Store(Decisions, FeedbackRows, Reviews, Idempotency, ApiKeys, Releases, Indexes):
+    """Blocks, so that callers use threads, any number of which may share one store."""
+
+    @classmethod
+    def open(cls, url: str, clock: Clock, *, secret: SecretStr | None = None) -> Self:
+        """Migrates to the newest schema. API keys need `secret`; the rest does without.
+
+        Raises InvalidSettings for a URL or schema that is not ours, Unavailable where the database
+        does not answer.
+        """
+        store = cls(make_engine(url), clock, secret)
+        try:
+            with store.writing() as connection:
+                migrate(connection)
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def ping(self) -> None:
+        """Raises Unavailable where the database does not answer."""
+        with self.reading() as connection:
+            connection.execute(text("SELECT 1"))

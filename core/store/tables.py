@@ -1,0 +1,228 @@
+"""The tables; each row belongs to a tenant.
+
+What a person sent lies in `payloads`, apart from the decision and its trace, so that it can be
+erased alone. Migrations make the schema; a test holds that they make exactly this one.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    text,
+)
+
+from core.store.columns import JsonText, Moment, Sequence, Word
+
+metadata = MetaData()
+NAME_LENGTH = 100
+ID_LENGTH = 100
+PERSON_LENGTH = 200
+NOTE_LENGTH = 4000
+
+
+def _tenant(*, key: bool = False) -> Column[str]:
+    return Column("tenant_id", Word(ID_LENGTH), primary_key=key, nullable=False)
+
+
+def _of_decision() -> ForeignKeyConstraint:
+    return ForeignKeyConstraint(
+        ["tenant_id", "decision_id"], ["decisions.tenant_id", "decisions.id"]
+    )
+
+
+decisions = Table(
+    "decisions",
+    metadata,
+    _tenant(key=True),
+    Column("id", Word(ID_LENGTH), primary_key=True),
+    Column("name", Word(NAME_LENGTH), nullable=False),
+    Column("rung", Word(NAME_LENGTH), nullable=False),
+    Column("release", Word(ID_LENGTH), nullable=False),
+    Column("decided_at", Moment, nullable=False),
+    Column("document", JsonText, nullable=False),
+    Index("decisions_by_name", "tenant_id", "name", "decided_at"),
+)
+
+payloads = Table(
+    "payloads",
+    metadata,
+    _tenant(key=True),
+    Column("decision_id", Word(ID_LENGTH), primary_key=True),
+    Column("facts", JsonText, nullable=False),
+    _of_decision(),
+)
+
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("seq", Sequence, primary_key=True, autoincrement=True),
+    _tenant(),
+    Column("decision_id", Word(ID_LENGTH), nullable=False),
+    Column("truth", Word(NAME_LENGTH)),
+    Column("document", Word(PERSON_LENGTH)),
+    Column("kpi", Float),
+    Column("source", Word(PERSON_LENGTH), nullable=False),
+    Column("happened_at", Moment, nullable=False),
+    Column("recorded_at", Moment, nullable=False),
+    _of_decision(),
+    Index("feedback_by_decision", "tenant_id", "decision_id"),
+)
+
+reviews = Table(
+    "reviews",
+    metadata,
+    _tenant(key=True),
+    Column("id", Word(ID_LENGTH), primary_key=True),
+    Column("decision_id", Word(ID_LENGTH), nullable=False),
+    Column("decision", Word(NAME_LENGTH), nullable=False),
+    Column("state", Text, nullable=False),  # open, claimed, snoozed, resolved
+    Column("created_at", Moment, nullable=False),
+    Column("due_at", Moment, nullable=False),
+    Column("held_until", Moment),  # a claim's lease, or the end of a snooze
+    Column("claimed_by", Word(PERSON_LENGTH)),
+    Column("resolved_at", Moment),
+    Column("truth", Word(NAME_LENGTH)),
+    Column("document", Word(PERSON_LENGTH)),
+    Column("note", Word(NOTE_LENGTH)),
+    _of_decision(),
+    Index("reviews_by_decision", "tenant_id", "decision_id", unique=True),
+    Index("reviews_by_due", "tenant_id", "due_at", "id"),
+)
+
+review_events = Table(
+    "review_events",
+    metadata,
+    Column("seq", Sequence, primary_key=True, autoincrement=True),
+    _tenant(),
+    Column("review_id", Word(ID_LENGTH), nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("who", Word(PERSON_LENGTH), nullable=False),
+    Column("event", Text, nullable=False),  # opened, claimed, snoozed, resolved
+    Column("note", Word(NOTE_LENGTH), nullable=False),
+    ForeignKeyConstraint(["tenant_id", "review_id"], ["reviews.tenant_id", "reviews.id"]),
+    Index("review_events_by_review", "tenant_id", "review_id"),
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    _tenant(key=True),
+    Column("key", Word(), primary_key=True),
+    Column("request_hash", Word(), nullable=False),
+    Column("token", Text, nullable=False),  # of the claim that may complete it
+    Column("lease_until", Moment, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+    Column("done", Boolean, nullable=False),
+    Column("decision_id", Word(ID_LENGTH)),
+    Column("response", JsonText),
+    Index("idempotency_by_expiry", "expires_at"),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", Word(ID_LENGTH), primary_key=True),  # the key's public prefix
+    _tenant(),
+    Column("name", Word(NAME_LENGTH), nullable=False),
+    Column("mac", Text, nullable=False),
+    Column("scopes", JsonText, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("expires_at", Moment),
+    Column("revoked_at", Moment),
+    Index("api_keys_by_name", "tenant_id", "name"),
+)
+
+# Releases and indexes are only ever added; the newest row is the one in force.
+releases = Table(
+    "releases",
+    metadata,
+    Column("seq", Sequence, primary_key=True, autoincrement=True),
+    _tenant(),
+    Column("name", Word(NAME_LENGTH), nullable=False),
+    Column("digest", Word(ID_LENGTH), nullable=False),
+    Column("registered_at", Moment, nullable=False),
+    Index("releases_by_name", "tenant_id", "name", "seq"),
+)
+
+indexes = Table(
+    "indexes",
+    metadata,
+    Column("seq", Sequence, primary_key=True, autoincrement=True),
+    _tenant(),
+    Column("decision", Word(NAME_LENGTH), nullable=False),
+    Column("corpus", Word(NAME_LENGTH), nullable=False),
+    Column("artifact_id", Word(ID_LENGTH), nullable=False),
+    Column("registered_at", Moment, nullable=False),
+    Index("indexes_by_corpus", "tenant_id", "decision", "corpus", "seq"),
+)
+
+budget_days = Table(
+    "budget_days",
+    metadata,
+    _tenant(key=True),
+    Column("decision", Word(NAME_LENGTH), primary_key=True),
+    Column("day", Integer, primary_key=True, autoincrement=False),  # of the proleptic calendar, UTC
+    Column("spent", BigInteger, nullable=False),
+    Column("reserved", BigInteger, nullable=False),
+)
+
+budget_reservations = Table(
+    "budget_reservations",
+    metadata,
+    Column("id", Word(ID_LENGTH), primary_key=True),
+    _tenant(),
+    Column("decision", Word(NAME_LENGTH), nullable=False),
+    Column("day", Integer, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Index("budget_reservations_by_day", "day"),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    _tenant(key=True),
+    Column("id", Word(ID_LENGTH), primary_key=True),
+    Column("kind", Word(NAME_LENGTH), nullable=False),
+    Column("payload", JsonText, nullable=False),
+    Column("content_hash", Word(ID_LENGTH), nullable=False),
+    Column("state", Text, nullable=False),  # queued, running, done, failed
+    Column("tries", Integer, nullable=False),
+    Column("max_tries", Integer, nullable=False),
+    Column("token", Text),  # of the claim that may finish it
+    Column("due_at", Moment, nullable=False),  # queued: to be claimed from; running: its lease
+    Column("woken_at", Moment, nullable=False),
+    Column("reason", Word(NOTE_LENGTH)),
+    Column("created_at", Moment, nullable=False),
+    Column("finished_at", Moment),
+    # The same work is open once at most, however often it is asked for.
+    Index(
+        "jobs_open_once",
+        "tenant_id",
+        "kind",
+        "content_hash",
+        unique=True,
+        sqlite_where=text("state IN ('queued', 'running')"),
+        postgresql_where=text("state IN ('queued', 'running')"),
+    ),
+    Index("jobs_by_state", "state", "due_at"),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("seq", Sequence, primary_key=True, autoincrement=True),
+    _tenant(),
+    Column("topic", Word(NAME_LENGTH), nullable=False),
+    Column("payload", JsonText, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("lease_until", Moment, nullable=False),
+    Column("sent_at", Moment),
+    Index("outbox_by_state", "sent_at", "seq"),
+)

@@ -1,0 +1,103 @@
+"""Migrations make exactly the schema that the code reads, once, whoever starts first."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import text
+
+import core.store.migrate as migrate_module
+from core.clock import SystemClock
+from core.errors import InvalidSettings, Unavailable
+from core.store import Store
+from core.store.tables import metadata
+from tests.fakes.databases import postgres_database
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def fresh(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'fresh.db'}"
+    else:
+        with postgres_database() as url:
+            yield url
+
+
+def test_migrations_make_the_tables_of_the_code(store: Store) -> None:
+    with store.reading() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_the_newest_migration_is_the_one_that_is_asked_for() -> None:
+    config = Config()
+    folder = Path(migrate_module.__file__).parent / "migrations"
+    config.set_main_option("script_location", str(folder))
+    assert ScriptDirectory.from_config(config).get_heads() == [migrate_module.HEAD]
+
+
+def test_many_may_open_an_empty_database_at_once(fresh: str) -> None:
+    stores: list[Store] = []
+    errors: list[BaseException] = []
+    together = threading.Barrier(8)
+
+    def open_it() -> None:
+        together.wait()
+        try:
+            stores.append(Store.open(fresh, SystemClock()))
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=open_it) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    with stores[0].reading() as connection:
+        versions = connection.execute(text("SELECT version_num FROM alembic_version")).scalars()
+        assert list(versions) == [migrate_module.HEAD]
+    for store in stores:
+        store.close()
+
+
+def test_a_database_of_a_newer_version_is_refused(fresh: str) -> None:
+    store = Store.open(fresh, SystemClock())
+    with store.writing() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    store.close()
+    with pytest.raises(InvalidSettings) as caught:
+        Store.open(fresh, SystemClock())
+    assert caught.value.code == "RUNG-DATABASE-VERSION"
+
+
+def test_sqlite_is_set_so_that_a_commit_is_durable(tmp_path: Path) -> None:
+    store = Store.open(f"sqlite:///{tmp_path / 'rung.db'}", SystemClock())
+    with store.reading() as connection:
+        told = {
+            name: connection.execute(text(f"PRAGMA {name}")).scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys")
+        }
+    assert told == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+    store.close()
+
+
+@pytest.mark.parametrize(
+    "url", ["mysql://root@host/x", "nonsense", "sqlite://", "sqlite:///:memory:"]
+)
+def test_other_databases_are_refused(url: str) -> None:
+    with pytest.raises(InvalidSettings) as caught:
+        Store.open(url, SystemClock())
+    assert caught.value.code == "RUNG-DATABASE-URL"
+
+
+def test_a_server_that_is_not_there_is_unavailable_and_its_password_is_not_told() -> None:
+    with pytest.raises(Unavailable) as caught:
+        Store.open("postgresql://me:hunter2@127.0.0.1:1/x", SystemClock())
+    assert caught.value.code == "RUNG-STORE-UNAVAILABLE"
+    assert "hunter2" not in str(caught.value)

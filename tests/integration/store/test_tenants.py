@@ -1,0 +1,140 @@
+"""No tenant reads or changes what is another's; a method that nobody thought of fails here."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from core.errors import NotFound
+from core.jobs import JobLedger
+from core.store import Claim, Store
+from tests.fakes.clock import FixedClock
+from tests.fakes.decisions import FACTS, full_decision, told
+
+# They serve the process and not a tenant, or take the tenant from what was claimed or decided.
+STORE_WIDE = {
+    "open",
+    "close",
+    "ping",
+    "after_fork",
+    "now",
+    "is_sqlite",
+    "reading",
+    "writing",
+    "verify_key",  # answers whose key it is
+    "live_decisions",  # for a process that loads them all
+    "prune_idempotency",
+    "abandon",
+    "record_decision",
+}
+LEDGER_WIDE = {"claim_next", "renew", "finish", "fail", "sweep", "open_count"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ids:
+    decision: str
+    review: str
+    key: str
+    job: str
+
+
+@pytest.fixture
+def owned(store: Store, clock: FixedClock) -> Iterator[Ids]:
+    """One of everything, of the tenant `acme`."""
+    store.record_decision(full_decision(), FACTS, review=True)
+    store.record_feedback("acme", told())
+    store.create_key("acme", "app", ["read"])
+    store.register_release("acme", "support", "digest")
+    store.register_index("acme", "support", "corpus", "artifact")
+    store.claim_idempotency("acme", "k", "hash")
+    job = JobLedger(store).enqueue("acme", "embed", {"a": 1}, "hash")
+    yield Ids(
+        decision="d1",
+        review=store.reviews("acme")[0].id,
+        key=store.list_keys("acme")[0].id,
+        job=job,
+    )
+
+
+READS: dict[str, Callable[[Store, str, Ids], Any]] = {
+    "decision": lambda s, tenant, ids: s.decision(tenant, ids.decision),
+    "reviews": lambda s, tenant, ids: s.reviews(tenant),
+    "review": lambda s, tenant, ids: s.review(tenant, ids.review),
+    "review_events": lambda s, tenant, ids: s.review_events(tenant, ids.review),
+    "list_keys": lambda s, tenant, ids: s.list_keys(tenant),
+    "live_release": lambda s, tenant, ids: s.live_release(tenant, "support"),
+    "decision_names": lambda s, tenant, ids: s.decision_names(tenant),
+    "current_index": lambda s, tenant, ids: s.current_index(tenant, "support", "corpus"),
+    "current_indexes": lambda s, tenant, ids: s.current_indexes(tenant, "support"),
+}
+WRITES: dict[str, Callable[[Store, str, Ids], Any]] = {
+    "record_feedback": lambda s, tenant, ids: s.record_feedback(tenant, told(ids.decision)),
+    "claim_review": lambda s, tenant, ids: s.claim_review(tenant, ids.review, "eve"),
+    "resolve_review": lambda s, tenant, ids: s.resolve_review(tenant, ids.review, "eve", "block"),
+    "snooze_review": lambda s, tenant, ids: s.snooze_review(
+        tenant, ids.review, "eve", s.now() + timedelta(hours=1)
+    ),
+    "revoke_key": lambda s, tenant, ids: s.revoke_key(tenant, ids.key),
+    "create_key": lambda s, tenant, ids: s.create_key(tenant, "app", ["read"]),
+    "register_release": lambda s, tenant, ids: s.register_release(tenant, "support", "evil"),
+    "register_index": lambda s, tenant, ids: s.register_index(tenant, "support", "corpus", "evil"),
+    "claim_idempotency": lambda s, tenant, ids: s.claim_idempotency(tenant, "k", "other hash"),
+}
+LEDGER_READS: dict[str, Callable[[JobLedger, str, Ids], Any]] = {
+    "job": lambda ledger, tenant, ids: ledger.job(tenant, ids.job),
+    "jobs": lambda ledger, tenant, ids: ledger.jobs(tenant),
+}
+LEDGER_WRITES: dict[str, Callable[[JobLedger, str, Ids], Any]] = {
+    "claim": lambda ledger, tenant, ids: ledger.claim(tenant, ids.job, timedelta(seconds=9)),
+    "enqueue": lambda ledger, tenant, ids: ledger.enqueue(tenant, "embed", {"b": 2}, "hash"),
+}
+
+
+def seen(call: Callable[[], Any]) -> Any:
+    try:
+        return call()
+    except NotFound as error:
+        return error.code
+
+
+def public(kind: type) -> set[str]:
+    return {name for name, _ in inspect.getmembers(kind) if not name.startswith("_")}
+
+
+def test_every_method_is_listed_here_and_takes_its_tenant_first() -> None:
+    assert public(Store) == STORE_WIDE | set(READS) | set(WRITES)
+    assert public(JobLedger) == LEDGER_WIDE | set(LEDGER_READS) | set(LEDGER_WRITES)
+    for kind, names in ((Store, {*READS, *WRITES}), (JobLedger, {*LEDGER_READS, *LEDGER_WRITES})):
+        for name in names:
+            assert list(inspect.signature(getattr(kind, name)).parameters)[1] == "tenant_id"
+
+
+@pytest.mark.parametrize("name", sorted(READS))
+def test_another_tenant_reads_what_a_stranger_does(store: Store, owned: Ids, name: str) -> None:
+    read = READS[name]
+    other = seen(lambda: read(store, "other", owned))
+    assert other == seen(lambda: read(store, "nobody at all", owned))
+    assert other != seen(lambda: read(store, "acme", owned))
+    assert not other or other == "RUNG-REVIEW-ID"
+
+
+@pytest.mark.parametrize("name", sorted(WRITES))
+def test_another_tenant_changes_nothing(store: Store, owned: Ids, name: str) -> None:
+    before = [seen(lambda read=read: read(store, "acme", owned)) for read in READS.values()]
+    outcome = seen(lambda: WRITES[name](store, "other", owned))
+    assert [seen(lambda read=read: read(store, "acme", owned)) for read in READS.values()] == before
+    # Either there is nothing of that id, or the other tenant has made something of its own.
+    assert outcome is None or isinstance(outcome, Claim | str)
+
+
+@pytest.mark.parametrize("name", sorted({**LEDGER_READS, **LEDGER_WRITES}))
+def test_another_tenant_has_no_part_in_a_job(store: Store, owned: Ids, name: str) -> None:
+    ledger = JobLedger(store)
+    before = ledger.job("acme", owned.job)
+    outcome = {**LEDGER_READS, **LEDGER_WRITES}[name](ledger, "other", owned)
+    assert ledger.job("acme", owned.job) == before
+    assert not outcome or outcome != owned.job
+    assert ledger.jobs("acme") == (before,)
