@@ -1,0 +1,71 @@
+"""Puts the HTTP face together: one service, its routes, and what stands before them."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+
+from api import decisions, feedback, health, openapi, reviews
+from api.auth import GuardedRoute
+from api.context import Context
+from api.errors import handle_errors
+from api.middleware import Admission, FaultBoundary, Observed, PlainJson, TrustedHosts
+from api.ports import Service
+from core.clock import Clock, SystemClock
+from core.settings import Settings
+
+log = logging.getLogger("rung.api")
+ROOMS = (decisions, feedback, reviews, health, openapi)
+
+
+def create_app(service: Service, settings: Settings, clock: Clock | None = None) -> FastAPI:
+    """An app without global state. Raises RuntimeError for a route that asks for no key."""
+    context = Context(service=service, clock=clock or SystemClock())
+    metrics = context.metrics
+    app = FastAPI(
+        title="Rung",
+        version="1",
+        summary="Answers each request on the lowest rung that can be trusted with it.",
+        # The pages that show a description load scripts from a foreign host.
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,  # served by a route of ours, which asks for a key
+        redirect_slashes=False,  # a redirect would repeat the caller's Host header
+        telemetry={"logs": False},  # FastAPI's would hold messages that may quote a payload
+        lifespan=_warming,
+        middleware=[
+            Middleware(Observed, metrics=metrics),
+            Middleware(FaultBoundary, metrics=metrics),
+            Middleware(TrustedHosts, hosts=settings.trusted_hosts),
+            Middleware(Admission, limit=settings.max_concurrency, metrics=metrics),
+            Middleware(PlainJson, max_bytes=settings.max_body_bytes),
+        ],
+    )
+    app.state.context = context
+    handle_errors(app)
+    for room in ROOMS:
+        # Not include_router: routes stay flat in app.routes, where each can be looked at.
+        app.router.routes.extend(room.router.routes)
+    open_ones = [route for route in app.routes if not isinstance(route, GuardedRoute)]
+    if open_ones:
+        raise RuntimeError(f"a route without an API key: {open_ones}")
+    return app
+
+
+@asynccontextmanager
+async def _warming(app: FastAPI) -> AsyncIterator[None]:
+    """Loads the ladders beside the first requests; /readyz tells when it is done."""
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_warm, app.state.context)
+        yield
+        tasks.cancel_scope.cancel()
+
+
+async def _warm(context: Context) -> None:
+    try:
+        await context.service.warm()
+    except Exception as error:
+        log.error("the ladders could not be loaded: %s", type(error).__name__)

@@ -1,0 +1,34 @@
+"""Is the process alive, may it be sent requests, and what has it counted."""
+
+from fastapi import Response, status
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from api.auth import AnyKey, guarded_router
+from api.context import Shared
+from api.schemas import AliveBody, ReadyBody
+
+router = guarded_router(subject="operations")
+
+
+@router.get("/healthz")
+async def alive(caller: AnyKey) -> AliveBody:
+    """The process answers. A balancer's probe sends a key of its own."""
+    return AliveBody()
+
+
+@router.get("/readyz", responses={503: {"model": ReadyBody}})
+async def ready(caller: AnyKey, context: Shared, response: Response) -> ReadyBody:
+    """503 until the store answers and every ladder is loaded."""
+    checks = await context.run(context.service.ready)
+    store = checks.get("store", False)
+    # Names of decisions belong to tenants, and this answer is for whoever has a key.
+    ladders = all(loaded for name, loaded in checks.items() if name != "store")
+    if not (store and ladders):
+        response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    return ReadyBody(ready=store and ladders, store=store, ladders=store and ladders)
+
+
+@router.get("/metrics", response_class=Response)
+async def metrics(caller: AnyKey, context: Shared) -> Response:
+    """Prometheus exposition of this process; nothing in it tells one tenant from another."""
+    return Response(context.metrics.exposition(), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,35 @@
+"""What the HTTP face needs of the rest: something that decides, and the store that remembers."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from core.contracts import Decision
+from core.spec import DecisionSpec
+from core.store import Claim, Store
+
+
+class Service(Protocol):
+    """`names` and `ready` may block, so they are asked in a thread; the others are awaited."""
+
+    @property
+    def store(self) -> Store: ...
+
+    def names(self, tenant_id: str) -> Sequence[str]: ...
+
+    async def spec(self, tenant_id: str, name: str) -> DecisionSpec:
+        """Raises NotFound."""
+        ...
+
+    async def decide(
+        self, tenant_id: str, name: str, facts: object, *, idempotency: Claim | None = None
+    ) -> Decision:
+        """The decision, recorded with its claim completed. Raises InvalidFacts and NotFound."""
+        ...
+
+    async def warm(self) -> None:
+        """Loads what every decision needs."""
+        ...
+
+    def ready(self) -> Mapping[str, bool]:
+        """`store`, and each decision by its name."""
+        ...
