@@ -2,20 +2,28 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test check
+.PHONY: demo test test-slow check bench
 
 demo: $(STAMP)
-	$(BIN)/rung decide examples/payments_support/rules.yaml --facts examples/payments_support/requests.jsonl
+	$(BIN)/python -m cli.demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(STAMP)
+	$(BIN)/python -m pytest -m slow
+
+# Needs the example trained in .rung, which `make demo` does.
+bench: $(STAMP)
+	$(BIN)/rung bench decide
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/rung check examples/payments_support/rules.yaml
+	$(BIN)/rung check examples/payments_support
+	$(BIN)/rung check cli/template
 
 # torch stands outside the lock, so that its user can choose a build for their hardware.
 $(STAMP): requirements.lock pyproject.toml

@@ -4,124 +4,255 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binomtest
-from sklearn.metrics import f1_score
+from sklearn.metrics import f1_score, roc_auc_score
 
+from core.calibration import TINY
 from core.embedding import FloatArray
 from core.errors import InvalidDocument
+from lab.intervals import Bootstrap, Rows, share
 from lab.tables import LabelledTexts
-from router.intent import IntentModel
+from router.intent import IntentModel, IntentPrediction
 
-RESAMPLES = 1000
+F1_RESAMPLES = 200  # each counts every class
+NULL_DRAWS = 1000
 COVERAGES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 TIMED_REQUESTS = 300
 ECE_BINS = 15
+LEAST_IN_SLICE = 30  # a share of fewer rows has an interval wider than a third
+
+Mask = npt.NDArray[np.bool_]
 
 
-def expected_calibration_error(top: FloatArray, right: npt.NDArray[np.bool_]) -> float:
+def expected_calibration_error(top: FloatArray, right: Mask) -> float:
     """Guo et al. 2017, 15 equal-width bins: Σ n_b/n · |accuracy_b - confidence_b|."""
     bins = np.minimum((top * ECE_BINS).astype(int), ECE_BINS - 1)
     gaps = np.bincount(bins, weights=right - top, minlength=ECE_BINS)
     return float(np.abs(gaps).sum() / len(top))
 
 
+def ece_null(top: FloatArray, *, seed: int = 0) -> dict[str, float]:
+    """What the ECE of a perfectly calibrated model with these confidences comes to at this n."""
+    source = np.random.default_rng(seed)
+    drawn = [
+        expected_calibration_error(top, source.random(len(top)) < top) for _ in range(NULL_DRAWS)
+    ]
+    return {"mean": float(np.mean(drawn)), "p95": float(np.quantile(drawn, 0.95))}
+
+
 def evaluate_router(
-    model: IntentModel, train: LabelledTexts, test: LabelledTexts, *, seed: int = 0
+    model: IntentModel,
+    train: LabelledTexts,
+    test: LabelledTexts,
+    *,
+    out_of_scope: str | None = None,
+    seed: int = 0,
 ) -> dict[str, Any]:
-    """Raises InvalidDocument where the test file names an intent that training did not see."""
-    unknown = sorted(set(test.labels) - set(model.intents))
+    """All keys are of one system: it answers an intent, or `out_of_scope` where it abstains.
+
+    Without `out_of_scope` each text has an intent, and an abstention is counted (`abstained`) but
+    answers with the likeliest intent. With it, `accuracy` is over all rows, and an outsider is
+    right where the model abstains.
+
+    Raises InvalidDocument where the test file names an intent that training did not see.
+    """
+    labels = _labels(model, test, out_of_scope)
+    prediction = model.predict(test.texts)
+    answers = _Answers.of(prediction, labels, out_of_scope is not None, seed)
+    told = {
+        "n": len(labels),
+        "accuracy": answers.accuracy,
+        "macro_f1": answers.macro_f1(np.arange(len(labels))),
+        "coverage": answers.coverage(),
+        "ece": expected_calibration_error(answers.top, answers.right),
+        "ece_null": ece_null(answers.top, seed=seed),
+        "brier": float(answers.brier.mean()),
+        "log_loss": float(answers.loss.mean()),
+        "embedding_share": float(prediction.embedded.mean()),
+        "abstained": float(prediction.abstains.mean()),
+        "latency_ms": _latency(model, test.texts),
+        "baselines": _baselines(model, train, test, answers, out_of_scope),
+        "intervals": answers.intervals(),
+    }
+    if out_of_scope is not None:
+        told |= _of_scope(prediction, answers, len(model.intents))
+    if test.slices:
+        told["slices"] = _of_slices(test, answers.right)
+    return told
+
+
+def _labels(
+    model: IntentModel, test: LabelledTexts, out_of_scope: str | None
+) -> npt.NDArray[np.intp]:
+    """Places in the intents; outsiders have the place above them."""
+    place = {intent: i for i, intent in enumerate(model.intents)}
+    if out_of_scope is not None:
+        place[out_of_scope] = len(model.intents)
+    unknown = sorted(set(test.labels) - set(place))
     if unknown:
         raise InvalidDocument(
             "RUNG-TABLE-CLASSES",
             f"the test file has intents that the training file lacks: {', '.join(unknown[:5])}",
             way_out="Add training rows for them or remove them.",
         )
-    labels = np.searchsorted(model.intents, test.labels)
-    prediction = model.predict(test.texts)
-    figures = _Figures(prediction.probabilities, labels, np.random.default_rng(seed))
-    majority = model.intents.index(min(Counter(train.labels).items(), key=lambda c: (-c[1], c))[0])
-    cheap = model.cheap.predict_proba(test.texts).argmax(axis=1)
-    embedded = model.embedded.predict_proba(model.embedder.encode(test.texts)).argmax(axis=1)
-    return {
-        "n": len(labels),
-        "accuracy": figures.accuracy,
-        "macro_f1": figures.macro_f1,
-        "coverage": figures.coverage(),
-        "ece": figures.ece,
-        "brier": figures.brier,
-        "log_loss": figures.log_loss,
-        "embedding_share": float(prediction.embedded.mean()),
-        "latency_ms": _latency(model, test.texts),
-        "baselines": {
-            "majority": figures.uplift_over(np.full(len(labels), majority) == labels),
-            "tfidf_linear": figures.uplift_over(cheap == labels),
-            "embedding_linear": figures.uplift_over(embedded == labels),
-        },
-        "intervals": figures.intervals(),
-    }
+    labels = np.array([place[label] for label in test.labels], dtype=np.intp)
+    outside = labels == len(model.intents)
+    if out_of_scope is not None and (not outside.any() or outside.all()):
+        raise InvalidDocument(
+            "RUNG-TABLE-CLASSES",
+            f"the test file needs rows labelled '{out_of_scope}' and rows that are not",
+            way_out="Name a label of rows that belong to no intent, or leave the option out.",
+        )
+    return labels
 
 
-@dataclass
-class _Figures:
-    probabilities: FloatArray
-    labels: Any
-    generator: np.random.Generator
+@dataclass(frozen=True, kw_only=True)
+class _Answers:
+    """`belief` has a column for each intent and, where outsiders are judged, one for them."""
 
-    def __post_init__(self) -> None:
-        n = len(self.labels)
-        self.answers = self.probabilities.argmax(axis=1)
-        self.top = self.probabilities.max(axis=1)
-        self.right = self.answers == self.labels
-        truth = np.eye(self.probabilities.shape[1])[self.labels]
-        self._brier = ((self.probabilities - truth) ** 2).sum(axis=1)
-        self._loss = -np.log(np.clip(self.probabilities[np.arange(n), self.labels], 1e-12, 1))
-        self.accuracy = float(self.right.mean())
-        self.brier = float(self._brier.mean())
-        self.log_loss = float(self._loss.mean())
-        self.ece = expected_calibration_error(self.top, self.right)
-        self.macro_f1 = self._macro_f1(np.arange(n))
-        self._samples = self.generator.integers(0, n, (RESAMPLES, n))
+    belief: FloatArray
+    labels: npt.NDArray[np.intp]
+    chosen: npt.NDArray[np.intp]
+    bootstrap: Bootstrap
 
-    def _macro_f1(self, rows: Any) -> float:
-        return float(f1_score(self.labels[rows], self.answers[rows], average="macro"))
+    @classmethod
+    def of(
+        cls, prediction: IntentPrediction, labels: npt.NDArray[np.intp], scope: bool, seed: int
+    ) -> "_Answers":
+        belief, chosen = prediction.probabilities, prediction.probabilities.argmax(axis=1)
+        if scope:
+            outside = prediction.out_of_scope[:, None]
+            chosen = np.where(prediction.abstains, belief.shape[1], chosen)
+            belief = np.hstack([belief * (1 - outside), outside])
+        bootstrap = Bootstrap(rows=len(labels), seed=seed)
+        return cls(belief=belief, labels=labels, chosen=chosen, bootstrap=bootstrap)
 
-    def intervals(self) -> dict[str, list[float]]:
+    @cached_property
+    def right(self) -> Mask:
+        return cast(Mask, self.chosen == self.labels)
+
+    @cached_property
+    def top(self) -> FloatArray:
+        """The belief in the answer that is given."""
+        return self.belief[np.arange(len(self.labels)), self.chosen]
+
+    @cached_property
+    def brier(self) -> FloatArray:
+        truth = np.eye(self.belief.shape[1])[self.labels]
+        return cast(FloatArray, ((self.belief - truth) ** 2).sum(axis=1))
+
+    @cached_property
+    def loss(self) -> FloatArray:
+        believed = self.belief[np.arange(len(self.labels)), self.labels]
+        return cast(FloatArray, -np.log(np.clip(believed, TINY, 1)))
+
+    @property
+    def accuracy(self) -> float:
+        return float(self.right.mean())
+
+    def macro_f1(self, rows: Rows) -> float:
+        return float(f1_score(self.labels[rows], self.chosen[rows], average="macro"))
+
+    def intervals(self) -> dict[str, tuple[float, float]]:
         """95 % bootstrap percentile intervals over the test rows."""
-        return {
-            "accuracy": self._interval(lambda rows: self.right[rows].mean()),
-            "macro_f1": self._interval(self._macro_f1, 200),
-            "ece": self._interval(
-                lambda rows: expected_calibration_error(self.top[rows], self.right[rows])
-            ),
-            "brier": self._interval(lambda rows: self._brier[rows].mean()),
-            "log_loss": self._interval(lambda rows: self._loss[rows].mean()),
+        figures: dict[str, Callable[[Rows], float]] = {
+            "accuracy": lambda rows: self.right[rows].mean(),
+            "ece": lambda rows: expected_calibration_error(self.top[rows], self.right[rows]),
+            "brier": lambda rows: self.brier[rows].mean(),
+            "log_loss": lambda rows: self.loss[rows].mean(),
         }
-
-    def _interval(self, figure: Callable[[Any], float], most: int = RESAMPLES) -> list[float]:
-        values = [figure(rows) for rows in self._samples[:most]]
-        return [float(v) for v in np.quantile(values, [0.025, 0.975])]
+        told = {name: self.bootstrap.interval(figure) for name, figure in figures.items()}
+        told["macro_f1"] = self.bootstrap.interval(self.macro_f1, resamples=F1_RESAMPLES)
+        return told
 
     def coverage(self) -> list[dict[str, float]]:
         """Accuracy over the surest share of the requests, with Wilson's interval."""
         order = np.argsort(-self.top, kind="stable")
         rows = []
-        for share in COVERAGES:
-            kept = self.right[order[: max(1, round(share * len(order)))]]
-            ci = binomtest(int(kept.sum()), len(kept)).proportion_ci(method="wilson")
-            told = {"coverage": share, "accuracy": float(kept.mean()), "n": len(kept)}
-            rows.append({**told, "ci_low": float(ci.low), "ci_high": float(ci.high)})
+        for covered in COVERAGES:
+            kept = share(self.right[order[: max(1, round(covered * len(order)))]])
+            rows.append({"coverage": covered, "accuracy": kept.pop("mean"), **kept})
         return rows
 
-    def uplift_over(self, other_right: Any) -> dict[str, float]:
+    def uplift_over(self, other_right: Mask) -> dict[str, float]:
         """The other's accuracy, and ours minus it, paired by request."""
         difference = self.right.astype(float) - other_right
-        low, high = self._interval(lambda rows: difference[rows].mean())
-        told = {"accuracy": float(other_right.mean()), "diff": float(difference.mean())}
-        return {**told, "ci_low": low, "ci_high": high}
+        told = self.bootstrap.told(lambda rows: float(difference[rows].mean()))
+        return {"accuracy": float(other_right.mean()), "diff": told.pop("mean"), **told}
+
+
+def _baselines(
+    model: IntentModel,
+    train: LabelledTexts,
+    test: LabelledTexts,
+    answers: _Answers,
+    out_of_scope: str | None,
+) -> dict[str, Any]:
+    """What the mix has to beat: the commonest label, and each classifier without the other.
+
+    Where training had outsiders, they are one more class of either classifier.
+    """
+    commonest = min(Counter(train.labels).items(), key=lambda c: (-c[1], c[0]))[0]
+    place = {intent: i for i, intent in enumerate(model.intents)}
+    majority = place.get(commonest, len(model.intents))
+    cheap = model.cheap.of_texts(test.texts)
+    embedded = model.embedded.of_vectors(model.embedder.encode(test.texts))
+    if out_of_scope is None:
+        cheap, embedded = (logits[:, : len(model.intents)] for logits in (cheap, embedded))
+    return {
+        "majority": answers.uplift_over(answers.labels == majority),
+        "tfidf_linear": answers.uplift_over(cheap.argmax(axis=1) == answers.labels),
+        "embedding_linear": answers.uplift_over(embedded.argmax(axis=1) == answers.labels),
+    }
+
+
+def _of_scope(prediction: IntentPrediction, answers: _Answers, intents: int) -> dict[str, Any]:
+    """How well outsiders are told from the rest, and what that costs the rest.
+
+    `in_scope_accuracy`: an intent's text is right where it is answered with that intent, so that an
+    abstention is wrong there. `oos_recall`: outsiders on which the model abstains.
+    """
+    outside = answers.labels == intents
+    score = prediction.out_of_scope
+
+    def auroc(rows: Rows) -> float:
+        judged = outside[rows]
+        if judged.all() or not judged.any():
+            return float("nan")
+        return float(roc_auc_score(judged, score[rows]))
+
+    ranked = answers.bootstrap.told(auroc, resamples=F1_RESAMPLES)
+    shares = {
+        "oos_recall": share(prediction.abstains[outside]),
+        "in_scope_accuracy": share(answers.right[~outside]),
+        "oos_false_alarms": share(prediction.abstains[~outside]),
+    }
+    told: dict[str, Any] = {"oos_auroc": ranked["mean"]}
+    told |= {name: figure["mean"] for name, figure in shares.items()}
+    told["oos_intervals"] = {"oos_auroc": (ranked["ci_low"], ranked["ci_high"])} | {
+        name: (figure["ci_low"], figure["ci_high"]) for name, figure in shares.items()
+    }
+    told["oos_n"] = {"out_of_scope": int(outside.sum()), "in_scope": int((~outside).sum())}
+    return told
+
+
+def _of_slices(test: LabelledTexts, right: Mask) -> dict[str, dict[str, dict[str, Any]]]:
+    """Accuracy per value of each slice column, or that it has too few rows to say."""
+    told: dict[str, dict[str, dict[str, Any]]] = {}
+    for column, values in sorted(test.slices.items()):
+        told[column] = {}
+        for value in sorted(set(values)):
+            judged = right[[row for row, own in enumerate(values) if own == value]]
+            if len(judged) < LEAST_IN_SLICE:
+                told[column][value] = {"n": len(judged), "verdict": "insufficient data"}
+            else:
+                figure = share(judged)
+                told[column][value] = {"accuracy": figure.pop("mean"), **figure}
+    return told
 
 
 def _latency(model: IntentModel, texts: list[str]) -> dict[str, float]:

@@ -180,6 +180,20 @@ def _not(truths: list[Truth]) -> Truth:
     return None if truths[0] is None else not truths[0]
 
 
+def fields_of(condition: Condition) -> set[str]:
+    """The facts that its comparisons read; what an expression reads is not listed."""
+    if isinstance(condition, Comparison):
+        return {condition.field}
+    if isinstance(condition, Expression):
+        return set()
+    parts = (condition.not_,) if isinstance(condition, Not) else _parts(condition)
+    return {name for part in parts for name in fields_of(part)}
+
+
+def _parts(condition: All | Any_) -> tuple[Condition, ...]:
+    return condition.all if isinstance(condition, All) else condition.any
+
+
 def compile_condition(condition: Condition) -> Compiled:
     """A function from facts to the truth of every node; no node is skipped, so that a trace is
     whole."""
@@ -191,9 +205,9 @@ def compile_condition(condition: Condition) -> Compiled:
     if isinstance(condition, Not):
         label, parts, join = "not", (condition.not_,), _not
     elif isinstance(condition, All):
-        label, parts, join = "all", condition.all, _all
+        label, parts, join = "all", _parts(condition), _all
     else:
-        label, parts, join = "any", condition.any, _any
+        label, parts, join = "any", _parts(condition), _any
     compiled = [compile_condition(part) for part in parts]
 
     def evaluate(facts: Facts) -> NodeTrace:

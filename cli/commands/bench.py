@@ -1,0 +1,57 @@
+"""`rung bench`: what this machine does with a decision, in figures that compare by ratio."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cli.told import DEFAULT_TENANT, AsJson, Tenant, errors_told, progress_told, tell
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "payments_support"
+app = typer.Typer(no_args_is_help=True, help="Speed on this machine.")
+
+
+@app.callback()
+def group() -> None:
+    """Speed on this machine."""
+
+
+@app.command("decide")
+def decide(
+    spec: Annotated[Path, typer.Option(help="A decision's folder with requests.jsonl.")] = EXAMPLE,
+    n: Annotated[int, typer.Option(min=20, help="Requests for each rung and way.")] = 300,
+    tenant: Tenant = DEFAULT_TENANT,
+    as_json: AsJson = False,
+) -> None:
+    """Latency by the rung that answers, in process and over HTTP, and of one commit."""
+    with errors_told(as_json):
+        from cli.bench_decide import bench_decide
+        from cli.decision_folder import DecisionFolder
+        from cli.home import open_home
+        from core.errors import NotFound
+
+        folder = DecisionFolder.read(spec)
+        with open_home() as home:
+            if home.store.live_release(tenant, folder.spec.name) is None:
+                raise NotFound(
+                    "RUNG-DECISION-UNKNOWN",
+                    f"{folder.spec.name} is not trained here",
+                    way_out="Run `make demo`, or `rung train` on your own decision first.",
+                )
+            with progress_told() as progress:
+                told = bench_decide(home, folder, tenant, n, progress)
+    tell(told, as_json, lambda: _readable(told))
+
+
+def _readable(told: dict[str, Any]) -> str:
+    lines = [f"{'':<24}{'per s':>9}{'p50 ms':>9}{'p95 ms':>9}{'p99 ms':>9}{'n':>6}"]
+    for way in ("in_process", "http"):
+        for rung, f in told[way].items():
+            name = f"{way} {rung}"
+            lines.append(
+                f"{name:<24}{f['per_s']:9.1f}{f['p50_ms']:9.2f}{f['p95_ms']:9.2f}"
+                f"{f['p99_ms']:9.2f}{f['n']:6d}"
+            )
+    c = told["commit_ms"]
+    lines.append(f"one commit: p50 {c['p50']:.2f} ms, p99 {c['p99']:.2f} ms, n {c['n']}")
+    return "\n".join(lines)

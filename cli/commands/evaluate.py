@@ -1,0 +1,110 @@
+"""`rung evaluate`: figures on your own files, each with its interval."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from cli.told import DEFAULT_TENANT, AsJson, Tenant, errors_told, note, progress_told, tell
+
+RESERVED = ("router", "ranker", "scorer", "tiers")
+
+
+class _DecisionOrWord(TyperGroup):
+    """A first word that is not reserved is a decision's folder or name."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] not in self.commands and args[0] not in RESERVED:
+            args = ["decision", *args]
+        return super().resolve_command(ctx, args)
+
+
+app = typer.Typer(cls=_DecisionOrWord, no_args_is_help=True, help="Figures on your own files.")
+
+
+@app.command("decision", hidden=True)
+def decision(
+    spec: Annotated[str, typer.Argument(help="A trained decision's folder or name.")],
+    data: Annotated[Path, typer.Option(help="JSON Lines of requests with what turned out true.")],
+    seed: Annotated[int, typer.Option(help="Of the resampling.")] = 0,
+    tenant: Tenant = DEFAULT_TENANT,
+    as_json: AsJson = False,
+) -> None:
+    """The live ladder of a decision on rows whose outcome is known."""
+    import asyncio
+
+    with errors_told(as_json):
+        from cli.commands.decide import name_of
+        from cli.commands.train import readable_ladder
+        from cli.home import open_home, open_runtime
+        from lab.decision_rows import read_decision_rows
+        from lab.evaluate_decision import evaluate_observed
+        from lab.traces import observe
+
+        with open_home() as home, progress_told() as progress:
+            runtime = open_runtime(home)
+            live = asyncio.run(runtime.live(tenant, name_of(spec)))
+            rows = read_decision_rows(live.spec, data)
+            seen = observe(live.ladder, rows, lambda n, total: progress("scoring", n, total))
+            report = evaluate_observed(live.spec, live.ladder.policy, seen, seed=seed)
+    told = {"decision": live.spec.name, "release": live.ladder.release, "ladder": report}
+    tell(told, as_json, lambda: "\n".join(readable_ladder(report)))
+
+
+@app.command("router")
+def router(
+    train: Annotated[Path, typer.Option(help="CSV with labelled texts to fit and choose on.")],
+    test: Annotated[Path, typer.Option(help="CSV that is scored once.")],
+    text: Annotated[str, typer.Option(help="The column of the text.")] = "text",
+    label: Annotated[str, typer.Option(help="The column of the intent.")] = "label",
+    out_of_scope: Annotated[
+        str | None, typer.Option(help="The label of rows that belong to no intent.")
+    ] = None,
+    slice_by: Annotated[
+        list[str] | None, typer.Option("--slice", help="A column to report by; may be repeated.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of folds and resampling.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Fit the intent model on one file and report its figures on another."""
+    with errors_told(as_json):
+        from lab.tables import read_labelled_texts
+
+        # Both files are read before the models are loaded: a bad one is told at once.
+        slices = tuple(slice_by or ())
+        rows = read_labelled_texts(train, text=text, label=label)
+        held_out = read_labelled_texts(test, text=text, label=label, slices=slices)
+        from cli.home import default_embedder
+        from lab.evaluate_router import evaluate_router as evaluate_on
+        from lab.fit_intent import fit_intent
+
+        model = fit_intent(
+            rows, default_embedder(), out_of_scope=out_of_scope, seed=seed, progress=note
+        )
+        note("scoring the test file")
+        report = evaluate_on(model, rows, held_out, seed=seed)
+    tell(report, as_json, lambda: json.dumps(report, indent=2))
+
+
+@app.command("ranker")
+def ranker(
+    beir: Annotated[Path, typer.Option(help="A folder in the BEIR layout.")],
+    seed: Annotated[int, typer.Option(help="Of fitting and resampling.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Fit the learned ranker, and hold it against the untrained hybrid on the test queries."""
+    with errors_told(as_json), progress_told() as progress:
+        from lab.beir import read_beir
+
+        read_beir(beir)  # a bad folder is told before the models are loaded
+        from cli.home import default_embedder
+        from lab.evaluate_ranker import evaluate_ranker
+
+        report = evaluate_ranker(beir, default_embedder(), seed=seed, progress=progress)
+    tell(report, as_json, lambda: _readable_ranker(report))
+
+
+def _readable_ranker(report: dict[str, Any]) -> str:
+    return json.dumps(report, indent=2)

@@ -1,0 +1,90 @@
+"""What a command works on: the settings of this environment, its store and its artifacts."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from core.artifacts import ArtifactStore
+    from core.clock import Clock
+    from core.embedding import TextEmbedder
+    from core.settings import Settings
+    from core.store import Store
+    from llm import LanguageDoor
+    from router.runtime import LadderParts, Runtime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Home:
+    settings: "Settings"
+    store: "Store"
+    artifacts: "ArtifactStore"
+    clock: "Clock"
+
+
+@contextmanager
+def open_home() -> Iterator[Home]:
+    """Makes the home folder and migrates the database where that is due."""
+    from core.artifacts import ArtifactStore
+    from core.clock import SystemClock
+    from core.settings import Settings
+    from core.store import Store
+
+    settings = Settings.from_environment(os.environ)
+    clock = SystemClock()
+    store = Store.open(settings.database_url, clock, secret=settings.secret)
+    key = settings.secret.get_secret_value().encode()
+    try:
+        yield Home(
+            settings=settings,
+            store=store,
+            artifacts=ArtifactStore(settings.artifacts, key),
+            clock=clock,
+        )
+    finally:
+        store.close()
+
+
+def default_embedder() -> "TextEmbedder":
+    from rankers.embedder import MiniLMEmbedder
+
+    return MiniLMEmbedder()
+
+
+def keyless_door(embedder: "TextEmbedder") -> "LanguageDoor":
+    """What lab trains with: the same sentences every time, and no money."""
+    from llm import ExtractiveDoor
+    from rankers.memory import RememberingEmbedder
+
+    return ExtractiveDoor(embedder=RememberingEmbedder(embedder))
+
+
+def open_runtime(home: Home) -> "Runtime":
+    from core.store import DatabaseBudget
+    from llm import LanguageConfig, LanguageDoor, open_door
+    from rankers.memory import RememberingEmbedder
+    from router.runtime import Runtime
+
+    config = LanguageConfig.from_environment(os.environ)
+
+    def door(parts: "LadderParts", embedder: "TextEmbedder") -> LanguageDoor:
+        per_day = {parts.spec.name: parts.spec.budgets.price_per_day}
+        budget = DatabaseBudget(home.store, per_day=per_day)
+        return open_door(
+            config,
+            budget=budget,
+            clock=home.clock,
+            prompts=parts.prompts,
+            embedder=RememberingEmbedder(embedder),
+        )
+
+    return Runtime(
+        settings=home.settings,
+        store=home.store,
+        artifacts=home.artifacts,
+        embedder=default_embedder,
+        door=door,
+        clock=home.clock,
+    )

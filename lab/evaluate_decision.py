@@ -1,0 +1,124 @@
+"""What a ladder answers, how often it is right, and what that costs against simpler ways."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from scipy.stats import binomtest
+
+from core.contracts import PERSON, Verdict
+from core.spec import Costs, DecisionSpec
+from lab.clustered import mean_interval
+from lab.traces import Observed, is_right, realised_cost
+from router.policy import CostPolicy
+
+LEAST_IN_SLICE = 30  # a proportion of fewer rows has an interval wider than a third
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settled:
+    """Who answered one row, whether rightly (None: a person), and what it cost in all."""
+
+    rung: str
+    right: bool | None
+    cost: float
+
+
+def settle(policy: CostPolicy, seen: Observed) -> Settled:
+    """As the deployed ladder would, without its deadline."""
+    paid = 0.0
+    for place, verdict in enumerate(seen.verdicts):
+        last = place + 1 == len(seen.verdicts)
+        following = PERSON if last else seen.verdicts[place + 1].rung
+        action = policy.choose(verdict, following).action
+        if action == "answer":
+            return _answered(policy.costs, seen, verdict, paid)
+        if action == "person":
+            break
+        paid += policy.costs.of_asking(following)
+    return Settled(rung=PERSON, right=None, cost=paid + policy.costs.of_person())
+
+
+def always(costs: Costs, seen: Observed, rung: str) -> Settled:
+    """That rung answers whatever it can, and a person the rest."""
+    paid = costs.of_asking(rung) if rung in ("classical", "retrieval", "llm") else 0.0
+    for verdict in seen.verdicts:
+        if verdict.rung == rung and not verdict.abstained and not verdict.escalate:
+            return _answered(costs, seen, verdict, paid)
+    return Settled(rung=PERSON, right=None, cost=paid + costs.of_person())
+
+
+def _answered(costs: Costs, seen: Observed, verdict: Verdict, paid: float) -> Settled:
+    cost = realised_cost(costs, seen.row, verdict) or 0.0
+    right = all(is_right(seen.row, outcome, verdict) for outcome in verdict.outcomes)
+    return Settled(rung=verdict.rung, right=right, cost=paid + cost)
+
+
+def evaluate_observed(
+    spec: DecisionSpec, policy: CostPolicy, seen: Sequence[Observed], *, seed: int = 0
+) -> dict[str, Any]:
+    """Money per decision with its interval, share and accuracy per rung, slices, and baselines.
+
+    Costs are in the currency of the costs, intervals 95 %, clustered by the entity.
+    """
+    settled = [settle(policy, one) for one in seen]
+    clusters = _clusters(spec, seen)
+    report: dict[str, Any] = {
+        "currency": spec.costs.currency,
+        "cost_per_decision": mean_interval([s.cost for s in settled], clusters, seed=seed),
+        "rungs": {
+            rung: _share([s for s in settled if s.rung == rung], len(settled))
+            for rung in ("rules", "classical", "retrieval", "llm", PERSON)
+        },
+        "accuracy": _accuracy([s for s in settled if s.right is not None]),
+        "saved_against": {},
+        "slices": {name: _slices(name, seen, settled) for name in spec.slices},
+    }
+    for rung in ("rules", "classical", "llm", PERSON):
+        others = [always(policy.costs, one, rung) for one in seen]
+        saved = [other.cost - own.cost for other, own in zip(others, settled, strict=True)]
+        report["saved_against"][f"always_{rung}"] = mean_interval(saved, clusters, seed=seed)
+    return report
+
+
+def _clusters(spec: DecisionSpec, seen: Sequence[Observed]) -> list[str]:
+    entity = spec.request.entity
+    if entity is None:
+        return [str(number) for number in range(len(seen))]
+    return [str(one.row.facts[entity]) for one in seen]
+
+
+def _share(settled: Sequence[Settled], n: int) -> dict[str, Any]:
+    judged = [s for s in settled if s.right is not None]
+    return {"n": len(settled), "share": len(settled) / n, "accuracy": _accuracy(judged)}
+
+
+def _accuracy(judged: Sequence[Settled]) -> dict[str, Any] | None:
+    """With Wilson's interval."""
+    if not judged:
+        return None
+    right = sum(bool(s.right) for s in judged)
+    ci = binomtest(right, len(judged)).proportion_ci(method="wilson")
+    return {
+        "mean": right / len(judged),
+        "ci_low": float(ci.low),
+        "ci_high": float(ci.high),
+        "n": len(judged),
+    }
+
+
+def _slices(
+    name: str, seen: Sequence[Observed], settled: Sequence[Settled]
+) -> dict[str, dict[str, Any]]:
+    values: dict[str, list[Settled]] = {}
+    for one, s in zip(seen, settled, strict=True):
+        value = one.known.language if name == "language" else one.row.facts.get(name)
+        values.setdefault(str(value), []).append(s)
+    return {
+        value: {
+            "n": len(members),
+            "accuracy": _accuracy([s for s in members if s.right is not None]),
+            "enough": len(members) >= LEAST_IN_SLICE,
+        }
+        for value, members in sorted(values.items())
+    }

@@ -1,0 +1,125 @@
+"""Answer now, ask the next rung or hand over to a person: whichever is expected to cost least.
+
+    stop  if  min_a Σ_y p(y)·C[a, y]  <=  price + value_of_time·latency + E[cost after | bin]
+
+The last expectation is looked up by the rung's own score (the cost of answering now), in bins that
+lab fits on held-out traces by backward induction. No threshold is typed in: costs give them.
+"""
+
+import bisect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from core.contracts import ANSWER, PERSON, WRONG_ANSWER, Verdict
+from core.spec import Costs
+
+ABSTAINED = "abstained"
+
+
+def expected_cost(costs: Costs, outcome: str, belief: Mapping[str, float]) -> float:
+    """Σ_y p(y)·C[outcome, y], in the currency of the costs."""
+    return sum(p * costs.of(outcome, truth) for truth, p in belief.items())
+
+
+def cheapest_outcome(costs: Costs, outcomes: Sequence[str], belief: Mapping[str, float]) -> str:
+    """The outcome of the least expected cost; the first by name where several tie."""
+    return min(sorted(outcomes), key=lambda outcome: expected_cost(costs, outcome, belief))
+
+
+def cost_now(costs: Costs, verdict: Verdict) -> float | None:
+    """What answering with this verdict is expected to cost; None where it does not answer.
+
+    A verdict without a belief is certain, as a rule's is.
+    """
+    if verdict.abstained:
+        return None
+    return max(expected_cost(costs, outcome, verdict.belief) for outcome in verdict.outcomes)
+
+
+def group_of(verdict: Verdict) -> str:
+    """What the request most probably wants; the next rung's worth depends on it."""
+    if not verdict.belief:
+        return ABSTAINED
+    truth = max(sorted(verdict.belief), key=lambda name: verdict.belief[name])
+    return {ANSWER: ANSWER, WRONG_ANSWER: ANSWER, PERSON: PERSON}.get(truth, "action")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bins:
+    """Mean cost after the next rung in each bin of the score; `edges` part them."""
+
+    edges: tuple[float, ...]
+    means: tuple[float, ...]
+    counts: tuple[int, ...]
+
+    def at(self, score: float) -> float:
+        return self.means[bisect.bisect_right(self.edges, score)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    action: Literal["answer", "next", "person"]
+    cost_now: float | None
+    cost_next: float | None
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CostPolicy:
+    """`after`: the fitted bins by "rung>next/group"; what it lacks costs the declared prior."""
+
+    costs: Costs
+    after: Mapping[str, Bins]
+
+    def cost_of_next(self, verdict: Verdict, following: str) -> float:
+        asking = self.costs.of_asking(following)
+        if following == PERSON:
+            return asking
+        bins = self.after.get(key(verdict, following))
+        score = cost_now(self.costs, verdict)
+        after = self.costs.prior_after(following) if bins is None else bins.at(score or 0.0)
+        return asking + after
+
+    def choose(self, verdict: Verdict, following: str) -> Choice:
+        """`following` is the rung that would be asked next."""
+        if verdict.escalate:
+            return Choice(
+                action="person", cost_now=None, cost_next=None, why="the rung asks for one"
+            )
+        now = cost_now(self.costs, verdict)
+        further = self.cost_of_next(verdict, following)
+        person = self.costs.of_person()
+        unit = self.costs.currency
+        if now is not None and now <= min(further, person):
+            why = f"answering costs {now:.2f} {unit}, the next rung {further:.2f}"
+            return Choice(action="answer", cost_now=now, cost_next=further, why=why)
+        stands = "abstained" if now is None else f"answering would cost {now:.2f} {unit}"
+        if following == PERSON or person < further:
+            why = f"{stands}, a person {person:.2f}"
+            return Choice(action="person", cost_now=now, cost_next=person, why=why)
+        why = f"{stands}, {following} and what follows {further:.2f}"
+        return Choice(action="next", cost_now=now, cost_next=further, why=why)
+
+    def to_json(self) -> dict[str, Any]:
+        """Without the costs, which decision.yaml holds."""
+        return {
+            name: {"edges": bins.edges, "means": bins.means, "counts": bins.counts}
+            for name, bins in sorted(self.after.items())
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any], costs: Costs) -> "CostPolicy":
+        after = {
+            name: Bins(
+                edges=tuple(bins["edges"]),
+                means=tuple(bins["means"]),
+                counts=tuple(bins["counts"]),
+            )
+            for name, bins in content.items()
+        }
+        return cls(costs=costs, after=after)
+
+
+def key(verdict: Verdict, following: str) -> str:
+    return f"{verdict.rung}>{following}/{group_of(verdict)}"

@@ -1,0 +1,325 @@
+"""The rungs as the ladder asks them: each puts what its room predicts into one belief.
+
+The classical rung's belief is P(y) = r·1[y = risky] + (1 - r)·P(y | text), r from the structured
+facts and the rest from the text, so the two are taken as independent given that a request is not
+risky. Retrieval and the language model split the probability of `answer` by how probably *this*
+text is the right one; all other truths keep theirs.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol, TypeVar
+
+from core.contracts import (
+    ANSWER,
+    PERSON,
+    WRONG_ANSWER,
+    Answer,
+    Json,
+    Passage,
+    Request,
+    Verdict,
+)
+from core.features import Matrix, compute, digest
+from core.money import to_amount
+from core.spec import DecisionSpec
+from llm.door import LanguageDoor, LanguageResult
+from router.intent import IntentModel
+from router.ladder import Known
+from router.language import LanguageDetector
+from router.policy import cheapest_outcome
+from router.risk import RiskModel
+from router.support import SupportModel
+from rules.ruleset import RulesEngine
+
+T = TypeVar("T")
+CANDIDATES = 5  # passages that a later rung or a person sees
+
+
+class Models:
+    """A thread for what computes: the event loop stays free, and torch is never entered twice."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rung-models")
+
+    async def run(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+
+class RulesRung:
+    name = "rules"
+
+    def __init__(self, engine: RulesEngine) -> None:
+        self._engine = engine
+        self.version = engine.version
+
+    async def judge(self, request: Request, known: Known, deadline_s: float) -> Verdict:
+        return self._engine.decide(request.facts)
+
+
+class ClassicalRung:
+    name = "classical"
+
+    def __init__(
+        self,
+        *,
+        spec: DecisionSpec,
+        intents: IntentModel,
+        risk: RiskModel | None,
+        languages: LanguageDetector,
+        covered: frozenset[str],
+        version: str,
+        models: Models,
+    ) -> None:
+        self._spec = spec
+        self._intents = intents
+        self._risk = risk
+        self._languages = languages
+        self._covered = covered
+        self._models = models
+        self.version = version
+        fields = spec.request.fields
+        self._categories = {name: field.values for name, field in fields.items()}
+
+    async def judge(self, request: Request, known: Known, deadline_s: float) -> Verdict:
+        found = Known()  # the thread may end after the deadline, when `known` is read already
+        verdict = await self._models.run(lambda: self._judge(request, found))
+        known.language, known.features_digest = found.language, found.features_digest
+        known.belief, known.handler = found.belief, found.handler
+        return verdict
+
+    def _judge(self, request: Request, known: Known) -> Verdict:
+        text = str(request.facts[self._spec.request.text])
+        known.language = self._languages.detect(text).code
+        row = self._row(request.facts)
+        names = list(self._spec.risk.features) if self._spec.risk else []
+        known.features_digest = digest([*names, text], row)
+        risk = float(self._risk.predict(row[None, :])[0]) if self._risk else 0.0
+        if known.language not in self._covered:
+            return self._abstains(f"the text is in {known.language}, which no model here covers")
+        prediction = self._intents.predict([text])
+        outside = float(prediction.out_of_scope[0])
+        by_intent = {
+            intent: (1 - risk) * (1 - outside) * float(p)
+            for intent, p in zip(self._intents.intents, prediction.probabilities[0], strict=True)
+        }
+        known.belief = self._belief(by_intent, risk, (1 - risk) * outside)
+        top = max(sorted(by_intent), key=lambda intent: by_intent[intent])
+        known.handler = self._handler(top, known.belief)
+        best = cheapest_outcome(self._spec.costs, sorted(self._spec.outcomes), known.belief)
+        details: dict[str, Json] = {
+            "intent": top,
+            "intent_probability": round(by_intent[top], 6),
+            "out_of_scope": round(outside, 6),
+            "risk": round(risk, 6) if self._risk else None,
+            "embedded": bool(prediction.embedded[0]),
+            "language": known.language,
+        }
+        return Verdict(
+            outcomes=(best,),
+            reasons=self._reasons(top, by_intent[top], risk, outside, row),
+            version=self.version,
+            rung=self.name,
+            belief=known.belief,
+            details=details,
+        )
+
+    def _row(self, facts: Mapping[str, Json]) -> Matrix:
+        features = self._spec.risk.features if self._spec.risk else {}
+        row: Matrix = compute(features, [facts], self._categories)[0]
+        return row
+
+    def _belief(
+        self, by_intent: Mapping[str, float], risk: float, outside: float
+    ) -> dict[str, float]:
+        belief: dict[str, float] = defaultdict(float)
+        for intent, probability in by_intent.items():
+            belief[self._spec.truth_of_intent(intent)] += probability
+        if self._spec.risk:
+            belief[self._spec.risk.outcome] += risk
+        belief[PERSON] += outside
+        return dict(sorted(belief.items()))
+
+    def _handler(self, top: str, belief: Mapping[str, float]) -> str | None:
+        """The top intent's handler, where no action is more probable than an answer."""
+        handler = self._spec.intents[top].handler
+        truth = max(sorted(belief), key=lambda name: belief[name])
+        return handler if handler and truth in (ANSWER, PERSON) else None
+
+    def _reasons(
+        self, top: str, probability: float, risk: float, outside: float, row: Matrix
+    ) -> tuple[str, ...]:
+        reasons = [f"intent {top} with probability {probability:.2f}"]
+        if outside >= 0.5:
+            reasons.append(f"out of scope with probability {outside:.2f}")
+        if self._risk and self._spec.risk and risk >= 0.1:
+            why = ", ".join(reason.feature for reason in self._risk.reasons(row))
+            reasons.append(f"risk {risk:.2f}, most by: {why}")
+        return tuple(reasons)
+
+    def _abstains(self, why: str) -> Verdict:
+        return Verdict(outcomes=(), reasons=(why,), version=self.version, rung=self.name)
+
+
+class RetrievalResult(Protocol):
+    @property
+    def passages(self) -> tuple[Passage, ...]: ...
+    @property
+    def quality(self) -> float: ...
+    @property
+    def quality_any(self) -> float: ...
+
+
+class Retrieves(Protocol):
+    def retrieve(self, text: str, k: int) -> RetrievalResult: ...
+
+
+class RetrievalRung:
+    """Answers with the best passage of the handler's corpus."""
+
+    name = "retrieval"
+
+    def __init__(
+        self,
+        *,
+        spec: DecisionSpec,
+        retrievers: Mapping[str, Retrieves],
+        version: str,
+        models: Models,
+    ) -> None:
+        self._text = spec.request.text
+        self._corpora = {name: handler.corpus for name, handler in spec.handlers.items()}
+        self._retrievers = retrievers
+        self._models = models
+        self.version = version
+
+    async def judge(self, request: Request, known: Known, deadline_s: float) -> Verdict:
+        corpus = self._corpora.get(known.handler or "")
+        if corpus is None:
+            return self._abstains("no corpus answers this kind of request")
+        text = str(request.facts[self._text])
+        result = await self._models.run(lambda: self._retrievers[corpus].retrieve(text, CANDIDATES))
+        known.evidence = result.passages
+        known.quality_any = result.quality_any
+        if not result.passages:
+            return self._abstains("nothing in the corpus matches")
+        best = result.passages[0]
+        return Verdict(
+            outcomes=(ANSWER,),
+            reasons=(f"'{best.title}' answers with probability {result.quality:.2f}",),
+            version=self.version,
+            rung=self.name,
+            belief=split_answer(known.belief, result.quality),
+            answer=Answer(text=best.text, citations=(best.document,), made_by="article"),
+            evidence=result.passages,
+            details={"quality": round(result.quality, 6), "corpus": corpus},
+        )
+
+    def _abstains(self, why: str) -> Verdict:
+        return Verdict(outcomes=(), reasons=(why,), version=self.version, rung=self.name)
+
+
+class LanguageRung:
+    """Answers from the retrieved passages, or chooses among the admitted outcomes."""
+
+    name = "llm"
+
+    def __init__(
+        self, *, spec: DecisionSpec, door: LanguageDoor, support: SupportModel, version: str
+    ) -> None:
+        self._spec = spec
+        self._door = door
+        self._support = support
+        self.version = version
+
+    async def judge(self, request: Request, known: Known, deadline_s: float) -> Verdict:
+        text = str(request.facts[self._spec.request.text])
+        if known.evidence:
+            return await self._answer(text, request, known, deadline_s)
+        chosen = await self._door.classify(
+            text,
+            self._spec.outcomes,
+            tenant_id=request.tenant_id,
+            decision=request.decision,
+            deadline_s=deadline_s,
+        )
+        if chosen.value is None:
+            return self._abstains(chosen, known)
+        right = self._support.of_classification
+        return Verdict(
+            outcomes=(chosen.value,),
+            reasons=(f"the language model chose {chosen.value}, right with {right:.2f}",),
+            version=self.version,
+            rung=self.name,
+            belief=_mixed(known.belief, chosen.value, right),
+            price=float(to_amount(chosen.price)),
+            details=_of_call(chosen),
+        )
+
+    async def _answer(
+        self, text: str, request: Request, known: Known, deadline_s: float
+    ) -> Verdict:
+        result = await self._door.answer(
+            text,
+            known.evidence,
+            tenant_id=request.tenant_id,
+            decision=request.decision,
+            deadline_s=deadline_s,
+        )
+        if result.value is None:
+            return self._abstains(result, known)
+        answer = result.value
+        right = self._support.probability(known.quality_any or 0.0, answer)
+        return Verdict(
+            outcomes=(ANSWER,),
+            reasons=(f"answered from {', '.join(answer.citations)}, right with {right:.2f}",),
+            version=self.version,
+            rung=self.name,
+            belief=split_answer(known.belief, right),
+            answer=answer,
+            evidence=known.evidence,
+            price=float(to_amount(result.price)),
+            details=_of_call(result),
+        )
+
+    def _abstains(self, result: LanguageResult[Any], known: Known) -> Verdict:
+        return Verdict(
+            outcomes=(),
+            reasons=(f"the language model abstained: {result.reason}",),
+            version=self.version,
+            rung=self.name,
+            price=float(to_amount(result.price)),
+            evidence=known.evidence,
+            details=_of_call(result),
+        )
+
+
+def split_answer(belief: Mapping[str, float], right: float) -> dict[str, float]:
+    """The belief once a text is at hand that is right with `right`, if a text is wanted."""
+    split = dict(belief)
+    wanted = split.pop(ANSWER, 0.0)
+    split[ANSWER] = wanted * right
+    split[WRONG_ANSWER] = wanted * (1 - right)
+    return dict(sorted(split.items()))
+
+
+def _mixed(belief: Mapping[str, float], outcome: str, right: float) -> dict[str, float]:
+    """`outcome` has probability `right`; the other truths share the rest as before."""
+    rest = {truth: p for truth, p in belief.items() if truth != outcome}
+    total = sum(rest.values()) or 1.0
+    mixed = {truth: (1 - right) * p / total for truth, p in rest.items()}
+    mixed[outcome] = right
+    return dict(sorted(mixed.items()))
+
+
+def _of_call(result: LanguageResult[Any]) -> dict[str, Json]:
+    return {
+        "model": result.model,
+        "attempts": [
+            f"{attempt.model}: {attempt.reason or 'taken'}" for attempt in result.attempts
+        ],
+        "prompt": result.prompt,
+        "raw": result.raw,
+    }

@@ -1,0 +1,305 @@
+"""The only composition root: a release becomes a ladder, and a process a service."""
+
+import asyncio
+import hashlib
+import hmac
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from uuid import uuid4
+
+from core.artifacts import ArtifactStore
+from core.clock import Clock
+from core.contracts import PERSON, Decision, Request
+from core.embedding import TextEmbedder
+from core.errors import NotFound, RungError
+from core.intake import admit
+from core.settings import Settings
+from core.spec import DecisionSpec, parse_spec
+from core.store import Claim, Store
+from llm.door import LanguageDoor
+from llm.prompting import TASKS as PROMPT_TASKS
+from llm.prompting import Prompts
+from rankers.corpora import INDEX
+from rankers.index import HybridIndex
+from rankers.retriever import Retriever
+from router.intent import IntentModel
+from router.ladder import UNDETERMINED, Ladder, Rung
+from router.language import LanguageDetector
+from router.policy import CostPolicy
+from router.risk import RiskModel
+from router.rungs import ClassicalRung, LanguageRung, Models, RetrievalRung, RulesRung
+from router.support import SupportModel
+from rules.ruleset import RulesEngine
+
+LOG = logging.getLogger("rung.runtime")
+RELEASE = "release"
+COVERED = frozenset({"en", UNDETERMINED})  # what the default embedder was trained on
+LOOK_AGAIN_S = 1.0  # how long a process may go on with a release that is no longer the live one
+
+
+@dataclass(frozen=True, kw_only=True)
+class LadderParts:
+    """All that lab fits for one decision, and the two files that its owner wrote."""
+
+    decision_yaml: str
+    rules_yaml: str
+    spec: DecisionSpec
+    rules: RulesEngine
+    intents: IntentModel
+    risk: RiskModel | None
+    prompts: Prompts
+    retrievers: Mapping[str, Retriever]  # by corpus
+    support: SupportModel
+    policy: CostPolicy
+
+    def to_files(self) -> dict[str, bytes]:
+        """Without the indexes, which advance under a release."""
+        files = {
+            "decision.yaml": self.decision_yaml.encode(),
+            "rules.yaml": self.rules_yaml.encode(),
+            "policy.json": json.dumps(self.policy.to_json(), sort_keys=True).encode(),
+        }
+        files |= {
+            f"prompts/{task}.md": text.encode() for task, text in asdict(self.prompts).items()
+        }
+        parts = {"intent": self.intents.to_files(), "support": self.support.to_files()}
+        if self.risk:
+            parts["risk"] = self.risk.to_files()
+        for corpus, retriever in self.retrievers.items():
+            parts[f"retriever/{corpus}"] = retriever.to_files()
+        for folder, content in parts.items():
+            files |= {f"{folder}/{name}": data for name, data in content.items()}
+        return files
+
+    @classmethod
+    def from_files(
+        cls,
+        files: Mapping[str, bytes],
+        indexes: Mapping[str, HybridIndex],
+        embedder: TextEmbedder,
+    ) -> "LadderParts":
+        """Digests are verified before; raises InvalidDocument where parts do not fit."""
+
+        def under(folder: str) -> dict[str, bytes]:
+            start = f"{folder}/"
+            return {n[len(start) :]: f for n, f in files.items() if n.startswith(start)}
+
+        decision_yaml = files["decision.yaml"].decode()
+        rules_yaml = files["rules.yaml"].decode()
+        spec = parse_spec(decision_yaml)
+        return cls(
+            decision_yaml=decision_yaml,
+            rules_yaml=rules_yaml,
+            spec=spec,
+            rules=RulesEngine.from_text(rules_yaml),
+            intents=IntentModel.from_files(under("intent"), embedder),
+            risk=RiskModel.from_files(under("risk")) if spec.risk else None,
+            prompts=Prompts(
+                **{task: files[f"prompts/{task}.md"].decode() for task in PROMPT_TASKS}
+            ),
+            retrievers={
+                corpus: Retriever.from_files(
+                    under(f"retriever/{corpus}"), index=indexes[corpus], embedder=embedder
+                )
+                for corpus in spec.corpora
+            },
+            support=SupportModel.from_files(under("support")),
+            policy=CostPolicy.from_json(json.loads(files["policy.json"]), spec.costs),
+        )
+
+
+def build_ladder(
+    parts: LadderParts, *, release: str, door: LanguageDoor, models: Models, clock: Clock
+) -> Ladder:
+    spec = parts.spec
+    version = release[:12]
+    every: dict[str, Rung] = {
+        "rules": RulesRung(parts.rules),
+        "classical": ClassicalRung(
+            spec=spec,
+            intents=parts.intents,
+            risk=parts.risk,
+            languages=LanguageDetector(),
+            covered=COVERED,
+            version=version,
+            models=models,
+        ),
+        "retrieval": RetrievalRung(
+            spec=spec, retrievers=parts.retrievers, version=version, models=models
+        ),
+        "llm": LanguageRung(spec=spec, door=door, support=parts.support, version=version),
+    }
+    return Ladder(
+        name=spec.name,
+        release=release,
+        rungs={name: rung for name, rung in every.items() if name in spec.ladder},
+        order=spec.ladder,
+        handlers={name: handler.ladder for name, handler in spec.handlers.items()},
+        policy=parts.policy,
+        deadline_ms=spec.budgets.deadline_ms,
+        clock=clock,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Live:
+    """What answers for one decision at present."""
+
+    spec: DecisionSpec
+    ladder: Ladder
+    door: LanguageDoor
+    versions: tuple[str, ...]  # of the release and of its indexes
+    seen_at: float  # monotonic seconds
+
+
+class Runtime:
+    """Decides for every tenant of this process; holds no state that the store does not."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        store: Store,
+        artifacts: ArtifactStore,
+        embedder: Callable[[], TextEmbedder],
+        door: Callable[[LadderParts, TextEmbedder], LanguageDoor],
+        clock: Clock,
+    ) -> None:
+        self.settings = settings
+        self.store = store
+        self.artifacts = artifacts
+        self._open_embedder = embedder
+        self._open_door = door
+        self._clock = clock
+        self._embedder: TextEmbedder | None = None
+        self._models = Models()
+        self._live: dict[tuple[str, str], Live] = {}
+        self._loading: dict[tuple[str, str], asyncio.Lock] = {}
+
+    def names(self, tenant_id: str) -> list[str]:
+        return list(self.store.decision_names(tenant_id))
+
+    async def spec(self, tenant_id: str, name: str) -> DecisionSpec:
+        return (await self.live(tenant_id, name)).spec
+
+    async def decide(
+        self, tenant_id: str, name: str, facts: object, *, idempotency: Claim | None = None
+    ) -> Decision:
+        """Decides and stores, in one transaction with the review item where a person is asked.
+
+        Raises NotFound for an unknown decision and InvalidFacts for facts outside its schema.
+        """
+        live = await self.live(tenant_id, name)
+        request = self.request(live.spec, tenant_id, facts)
+        decision = await live.ladder.decide(request)
+        await asyncio.to_thread(
+            self.store.record_decision,
+            decision,
+            request.facts,
+            review=decision.rung == PERSON,
+            idempotency=idempotency,
+        )
+        return decision
+
+    def request(self, spec: DecisionSpec, tenant_id: str, facts: object) -> Request:
+        """Validated, redacted, and with a pseudonym in place of the entity."""
+        admitted = admit(spec.request, facts)
+        entity = spec.request.entity
+        if entity and admitted.get(entity) is not None:
+            admitted[entity] = self._pseudonym(tenant_id, str(admitted[entity]))
+        return Request(
+            id=str(uuid4()),
+            tenant_id=tenant_id,
+            decision=spec.name,
+            facts=admitted,
+            received_at=self._clock.now(),
+        )
+
+    async def live(self, tenant_id: str, name: str) -> Live:
+        """The live release, loaded once and looked up again every second."""
+        key = (tenant_id, name)
+        live = self._live.get(key)
+        if live and time.monotonic() - live.seen_at < LOOK_AGAIN_S:
+            return live
+        lock = self._loading.setdefault(key, asyncio.Lock())
+        try:
+            async with lock:
+                live = self._live.get(key)
+                if live is None or time.monotonic() - live.seen_at >= LOOK_AGAIN_S:
+                    live = await asyncio.to_thread(self._look, tenant_id, name, live)
+                    self._live[key] = live
+        except NotFound:
+            self._loading.pop(key, None)  # else every name that a caller invents would stay
+            raise
+        return live
+
+    async def warm(self) -> None:
+        """Loads every decision and its language door; a broken one is told by `ready`."""
+        for tenant_id, name in await asyncio.to_thread(self.store.live_decisions):
+            try:
+                live = await self.live(tenant_id, name)
+                await live.door.warm_up()
+            except RungError as error:
+                LOG.error("decision %s of %s does not load: %s", name, tenant_id, error)
+
+    def ready(self) -> dict[str, bool]:
+        """Whether the store answers and every live decision is loaded."""
+        try:
+            wanted = self.store.live_decisions()
+        except RungError:
+            return {"store": False}
+        return {"store": True} | {name: (tenant, name) in self._live for tenant, name in wanted}
+
+    def _look(self, tenant_id: str, name: str, before: Live | None) -> Live:
+        release = self.store.live_release(tenant_id, name)
+        if release is None:
+            self._live.pop((tenant_id, name), None)
+            raise NotFound(
+                "RUNG-DECISION-UNKNOWN",
+                "there is no such decision",
+                way_out="Train it with `rung train`, or ask for one that exists.",
+            )
+        corpora = self.store.current_indexes(tenant_id, name)
+        versions = (release, *(corpora[corpus] for corpus in sorted(corpora)))
+        now = time.monotonic()
+        if before and before.versions == versions:
+            return replace(before, seen_at=now)
+        parts = self._load(tenant_id, release, corpora)
+        door = self._open_door(parts, self._the_embedder())
+        ladder = build_ladder(
+            parts, release=release, door=door, models=self._models, clock=self._clock
+        )
+        return Live(spec=parts.spec, ladder=ladder, door=door, versions=versions, seen_at=now)
+
+    def _load(self, tenant_id: str, release: str, corpora: Mapping[str, str]) -> LadderParts:
+        files = self.artifacts.get(tenant_id, release, RELEASE).files
+        spec = parse_spec(files["decision.yaml"].decode())
+        missing = sorted(set(spec.corpora) - set(corpora))
+        if missing:
+            raise NotFound(
+                "RUNG-INDEX-MISSING",
+                f"the corpus '{missing[0]}' has no index yet",
+                way_out="Run `rung embed` or train the decision again.",
+            )
+        embedder = self._the_embedder()
+        indexes = {
+            corpus: HybridIndex.from_files(
+                self.artifacts.get(tenant_id, corpora[corpus], INDEX).files,
+                fingerprint=embedder.fingerprint,
+            )
+            for corpus in spec.corpora
+        }
+        return LadderParts.from_files(files, indexes, embedder)
+
+    def _the_embedder(self) -> TextEmbedder:
+        self._embedder = self._embedder or self._open_embedder()
+        return self._embedder
+
+    def _pseudonym(self, tenant_id: str, entity: str) -> str:
+        """Keyed, so that whoever reads the store cannot try out every customer's number."""
+        key = self.settings.secret.get_secret_value().encode()
+        content = f"entity\0{tenant_id}\0{entity}".encode()
+        return hmac.new(key, content, hashlib.sha256).hexdigest()[:24]
