@@ -14,6 +14,7 @@ Qrels = Mapping[str, Mapping[str, int]]  # relevance by query and document, 0 fo
 HEADER = ("query-id", "corpus-id", "score")
 VALID_NAMES = ("valid", "dev")  # BEIR's own collections say dev
 MOST_RELEVANT = 30  # LightGBM's labels end at 31; judges use 0 to 4
+SCORES = {str(score): score for score in range(MOST_RELEVANT + 1)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +99,7 @@ def _qrels(path: Path, documents: Mapping[str, Any], queries: Mapping[str, Any])
         if len(cells) != len(HEADER):
             raise _malformed(path, number, f"{len(HEADER)} cells, tab-separated, were expected")
         query, document, score = cells
-        if not score.isascii() or not score.isdigit() or int(score) > MOST_RELEVANT:
+        if score not in SCORES:
             raise _malformed(path, number, f"a score is a whole number from 0 to {MOST_RELEVANT}")
         for name, known, where in ((query, queries, "queries"), (document, documents, "corpus")):
             if name not in known:
@@ -110,7 +111,7 @@ def _qrels(path: Path, documents: Mapping[str, Any], queries: Mapping[str, Any])
                 )
         if document in found.setdefault(query, {}):
             raise _twice(path, number, f"the judgement of {document} for {query}")
-        found[query][document] = int(score)
+        found[query][document] = SCORES[score]
     kept = {name: dict(sorted(found[name].items())) for name in sorted(found)}
     relevant = {name: judged for name, judged in kept.items() if any(judged.values())}
     if not relevant:

@@ -21,6 +21,7 @@ from core.calibration import (
 )
 
 LEAST_GAIN = 1e-4  # of log-loss a row; a calibrator with more numbers has to earn them
+LEAST_SLOPE = 0.01  # scores that rank backwards say next to nothing, but keep their order
 KNOTS = 200  # quantiles of the scores that `at_most_by_rank` keeps
 Labels = npt.NDArray[np.floating]
 
@@ -53,7 +54,9 @@ def fit_platt(scores: FloatArray, labels: Labels) -> Platt:
         return float(log_loss_of(p, targets).mean()), np.array([(gap * logits).mean(), gap.mean()])
 
     start = np.array([1.0, 0.0])
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(0, None), (None, None)])
+    found = minimize(
+        loss, start, jac=True, method="L-BFGS-B", bounds=[(LEAST_SLOPE, None), (None, None)]
+    )
     return Platt(slope=float(found.x[0]), intercept=float(found.x[1]))
 
 

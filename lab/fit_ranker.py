@@ -129,6 +129,7 @@ def fit_on_judged(
     progress("fitting the ranker on all queries", 0, 1)
     hybrid = HybridRanker(weight=weight)
     learned = LambdaRanker.of(_train(fitted, growth, seed=seed))
+    progress("fitting the ranker on all queries", 1, 1)
     hybrid_scores = fused.elsewhere(fold_of, smooth=True)
     learned_scores = grown.elsewhere(fold_of)
     figures = {
@@ -254,11 +255,13 @@ def _grown_options(
             boosters = _train(kept, growth, seed=seed)
             for option, grown in enumerate(GRID):
                 if (grown.leaves, grown.least_in_leaf) == (leaves, least):
-                    for row in rows:
-                        scores[option][row] = mean_score(
-                            boosters, queries[row].matrix, rounds=grown.rounds
-                        )
+                    matrix = np.concatenate([queries[row].matrix for row in rows])
+                    flat = mean_score(boosters, matrix, rounds=grown.rounds)
+                    ends = np.cumsum([len(queries[row].matrix) for row in rows])
+                    for row, part in zip(rows, np.split(flat, ends[:-1]), strict=True):
+                        scores[option][row] = part
             done += 1
+    progress("choosing the ranker on folds", done, done)
     return _Options.judged(queries, scores)
 
 
@@ -287,12 +290,11 @@ def _train(queries: Sequence[JudgedQuery], growth: Growth, *, seed: int) -> list
         "num_threads": 1,  # the sums of a histogram depend on how they are shared out
         "verbose": -1,
     }
-    matrix, boosters = np.concatenate(rows), []
-    for place in range(SEEDS):
-        own = {**parameters, "seed": SEEDS * seed + place}
-        data = lgb.Dataset(matrix, label, group=sizes, feature_name=list(FEATURES), params=own)
-        boosters.append(lgb.train(own, data, growth.rounds))
-    return boosters
+    data = lgb.Dataset(
+        np.concatenate(rows), label, group=sizes, feature_name=list(FEATURES), params=parameters
+    )
+    seeds = range(SEEDS * seed, SEEDS * (seed + 1))
+    return [lgb.train({**parameters, "seed": own}, data, growth.rounds) for own in seeds]
 
 
 def _values(queries: Sequence[JudgedQuery], scores: Sequence[FloatArray]) -> FloatArray:

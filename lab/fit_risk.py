@@ -15,9 +15,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from core.calibration import Calibrator, FloatArray
+from core.calibration import Calibrator, FloatArray, sigmoid
 from core.errors import InvalidDocument
-from lab.fit_calibration import at_most_by_rank, choose_calibrator, log_loss_of
+from lab.fit_calibration import at_most_by_rank, choose_calibrator, fit_platt, log_loss_of
 from lab.intervals import Bootstrap, Rows
 from router.isolation import FLOAT32, IsolationForest
 from router.risk import BoostedTrees, Isolation, RiskModel
@@ -25,7 +25,7 @@ from router.risk import BoostedTrees, Isolation, RiskModel
 FIT_SHARE, CALIBRATE_SHARE = 0.6, 0.2  # the last fifth is reported on
 LEAST_ROWS = 50
 LEAST_OF_EACH = 5  # of either class in each part; fewer say nothing about a probability
-ROUNDS, PATIENCE = 400, 30
+ROUNDS = (10, 20, 40, 80, 160, 320)
 TREES = 100  # Liu et al. 2008: paths have settled by then
 AUC_RESAMPLES = 300  # each sorts all rows
 PARAMETERS = {
@@ -84,19 +84,23 @@ class _Booster:
 
 
 def _fit_booster(rows: FloatArray, truth: Labels, cut: int, seed: int) -> _Booster:
-    """Trees on the rows before `cut`; how many, and the calibration, by those after it."""
-    fitting = lightgbm.Dataset(rows[:cut], truth[:cut])
-    stopping = lightgbm.Dataset(rows[cut:], truth[cut:], reference=fitting)
-    booster = lightgbm.train(
-        {**PARAMETERS, "seed": seed},
-        fitting,
-        num_boost_round=ROUNDS,
-        valid_sets=[stopping],
-        callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False)],
-    )
-    rounds = max(1, booster.best_iteration)
+    """Trees on the rows before `cut`; how many, and the calibration, by those after it.
+
+    Rounds are judged by the log-loss once calibrated: a shift of the base rate, which calibration
+    mends, would otherwise end the training long before the trees have learnt to rank.
+    """
+    data = lightgbm.Dataset(rows[:cut], truth[:cut])
+    booster = lightgbm.train({**PARAMETERS, "seed": seed}, data, num_boost_round=ROUNDS[-1])
+    later, labels = rows[cut:], truth[cut:]
+
+    def calibrated_loss(rounds: int) -> float:
+        raw = booster.predict(later, raw_score=True, num_iteration=rounds, num_threads=1)
+        scores = sigmoid(np.asarray(raw))
+        return float(log_loss_of(fit_platt(scores, labels).apply(scores), labels).mean())
+
+    rounds = min(ROUNDS, key=calibrated_loss)  # of equals, the fewest
     scorer = BoostedTrees(booster.model_to_string(num_iteration=rounds))
-    calibrator = choose_calibrator(scorer.scores(rows[cut:]), truth[cut:])
+    calibrator = choose_calibrator(scorer.scores(later), labels)
     return _Booster(scorer=scorer, calibrator=calibrator, rounds=rounds)
 
 

@@ -111,6 +111,8 @@ class LambdaRanker:
 
     def attribute(self, matrix: FloatArray) -> list[dict[str, float]]:
         """Shapley values of the trees (Lundberg et al. 2018), and their base."""
+        if not len(matrix):
+            return []
         each = [
             np.asarray(b.predict(matrix, pred_contrib=True, num_threads=1)) for b in self._boosters
         ]
@@ -139,6 +141,8 @@ def mean_score(
     rounds: int | None = None,
 ) -> FloatArray:
     """Mean of all boosters, by their first `rounds` trees where that is given."""
+    if not len(matrix):  # LightGBM divides by the number of rows
+        return np.zeros(0)
     # One thread: a few hundred rows take longer to share out than to score.
     each = [b.predict(matrix, num_iteration=rounds, num_threads=1) for b in boosters]
     trees: FloatArray = np.mean([np.asarray(scores) for scores in each], axis=0)

@@ -10,6 +10,7 @@ import bm25s
 import numpy as np
 import numpy.typing as npt
 from bm25s.tokenization import Tokenized
+from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from core.embedding import FloatArray
@@ -44,7 +45,8 @@ class TermIndex:
         }
         if vocabulary:  # bm25s fails on a corpus without words
             bm25 = bm25s.BM25(method="lucene", k1=K1, b=B)
-            bm25.index(Tokenized(ids, vocabulary), show_progress=False)
+            # A copy: bm25s adds the empty word to what it is given.
+            bm25.index(Tokenized(ids, dict(vocabulary)), show_progress=False)
             scores = {name: np.asarray(bm25.scores[name]) for name in scores}
         return cls(
             vocabulary=vocabulary,
@@ -112,14 +114,20 @@ class TermIndex:
         ordered = sorted(self.vocabulary, key=lambda word: self.vocabulary[word])
         arrays = {"tokens": self.tokens, "starts": self.starts, **self.postings}
         return {
-            f"{name}.json": json.dumps(ordered, ensure_ascii=False).encode(),
+            f"{name}.json": json.dumps(ordered).encode(),
             f"{name}.safetensors": save({k: np.ascontiguousarray(a) for k, a in arrays.items()}),
         }
 
     @classmethod
     def from_files(cls, files: Mapping[str, bytes], name: str) -> "TermIndex":
-        arrays = load(files[f"{name}.safetensors"])
+        """Raises KeyError or ValueError where the files are not those of an index."""
+        try:
+            arrays = load(files[f"{name}.safetensors"])
+        except SafetensorError as error:
+            raise ValueError(str(error)) from error
         ordered = json.loads(files[f"{name}.json"])
+        if len(ordered) != len(arrays["indptr"]) - 1:
+            raise ValueError("the words are not those of the postings")
         return cls(
             vocabulary={word: place for place, word in enumerate(ordered)},
             tokens=arrays.pop("tokens"),

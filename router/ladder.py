@@ -11,10 +11,10 @@ from uuid import uuid4
 from core.clock import Clock
 from core.contracts import PERSON, Decision, Passage, Request, Step, Verdict
 from core.errors import RungError
+from router.language import UNDETERMINED
 from router.policy import CostPolicy
 
 LOG = logging.getLogger("rung.ladder")
-UNDETERMINED = "und"
 
 
 @dataclass(kw_only=True)

@@ -26,8 +26,8 @@ from rankers.corpora import INDEX
 from rankers.index import HybridIndex
 from rankers.retriever import Retriever
 from router.intent import IntentModel
-from router.ladder import UNDETERMINED, Ladder, Rung
-from router.language import LanguageDetector
+from router.ladder import Ladder, Rung
+from router.language import UNDETERMINED, LanguageDetector
 from router.policy import CostPolicy
 from router.risk import RiskModel
 from router.rungs import ClassicalRung, LanguageRung, Models, RetrievalRung, RulesRung

@@ -84,7 +84,7 @@ def router(
             rows, default_embedder(), out_of_scope=out_of_scope, seed=seed, progress=note
         )
         note("scoring the test file")
-        report = evaluate_on(model, rows, held_out, seed=seed)
+        report = evaluate_on(model, rows, held_out, out_of_scope=out_of_scope, seed=seed)
     tell(report, as_json, lambda: json.dumps(report, indent=2))
 
 

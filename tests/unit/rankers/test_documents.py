@@ -1,0 +1,94 @@
+"""A corpus folder is read the same way whatever its order, or refused with a code."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.errors import InvalidDocument
+from rankers.documents import (
+    MAX_FILE_BYTES,
+    Document,
+    ParagraphChunker,
+    WholeChunker,
+    cut,
+    read_corpus,
+)
+
+
+def write(folder: Path, files: dict[str, bytes]) -> Path:
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return folder
+
+
+def test_heading_is_the_title_and_the_stem_the_id(tmp_path: Path) -> None:
+    folder = write(
+        tmp_path,
+        {
+            "card-lost.md": b"# Lost card\n\nFreeze it.\n\n## Then\n\nCall.",
+            "fees/too-high.md": b"No heading here.",
+            "notes.txt": b"not an article",
+        },
+    )
+    lost, fees = read_corpus(folder)
+    assert (lost.id, lost.title) == ("card-lost", "Lost card")
+    assert lost.text == "Freeze it.\n\n## Then\n\nCall."
+    assert (fees.id, fees.title, fees.text) == ("too-high", "too high", "No heading here.")
+
+
+@pytest.mark.parametrize(
+    ("files", "code"),
+    [
+        ({}, "RUNG-CORPUS-EMPTY"),
+        ({"a.txt": b"no article"}, "RUNG-CORPUS-EMPTY"),
+        ({"a.md": b"# Only a title\n\n"}, "RUNG-CORPUS-EMPTY"),
+        ({"a.md": b"\xff\xfe broken"}, "RUNG-CORPUS-READ"),
+        ({"a.md": b"a\0b"}, "RUNG-CORPUS-READ"),
+        ({"a.md": b"x", "sub/a.md": b"y"}, "RUNG-CORPUS-DUPLICATE"),
+        ({"a.md": b"x", "sub/A.md": b"y"}, "RUNG-CORPUS-DUPLICATE"),
+        ({"a.md": b"x" * (MAX_FILE_BYTES + 1)}, "RUNG-CORPUS-SIZE"),
+    ],
+)
+def test_what_cannot_be_used_is_refused(tmp_path: Path, files: dict[str, bytes], code: str) -> None:
+    with pytest.raises(InvalidDocument) as caught:
+        read_corpus(write(tmp_path, files))
+    assert caught.value.code == code
+
+
+def test_an_absent_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidDocument, match="holds no"):
+        read_corpus(tmp_path / "nowhere")
+
+
+paragraphs = st.lists(st.text("ab ", max_size=40), max_size=12).map("\n\n".join)
+
+
+@given(paragraphs, st.integers(1, 9))
+def test_chunks_hold_every_word_once_in_order_and_none_is_too_long(text: str, most: int) -> None:
+    document = Document(id="d", title="t", text=text)
+    chunks = ParagraphChunker(max_words=most).chunks(document)
+    assert [word for chunk in chunks for word in chunk.text.split()] == text.split()
+    assert all(len(chunk.text.split()) <= most for chunk in chunks)
+    assert [chunk.id for chunk in chunks] == sorted({chunk.id for chunk in chunks})
+
+
+def test_neighbouring_paragraphs_are_packed() -> None:
+    document = Document(id="d", title="t", text="one two\n\nthree\n\nfour five")
+    assert [c.text for c in ParagraphChunker(max_words=3).chunks(document)] == [
+        "one two\n\nthree",
+        "four five",
+    ]
+
+
+def test_a_chunkers_name_says_how_it_cuts() -> None:
+    assert ParagraphChunker(max_words=3).name != ParagraphChunker(max_words=4).name
+    assert ParagraphChunker().name != WholeChunker().name
+
+
+def test_cut_does_not_depend_on_the_order_of_the_documents() -> None:
+    documents = [Document(id=n, title="t", text=f"text {n}") for n in "cab"]
+    assert cut(documents, WholeChunker()) == cut(documents[::-1], WholeChunker())
