@@ -62,6 +62,7 @@ async def _warming(app: FastAPI) -> AsyncIterator[None]:
         tasks.start_soon(_warm, app.state.context)
         yield
         tasks.cancel_scope.cancel()
+    await app.state.context.service.close()
 
 
 async def _warm(context: Context) -> None:

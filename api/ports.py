@@ -30,6 +30,10 @@ class Service(Protocol):
         """Loads what every decision needs."""
         ...
 
+    async def close(self) -> None:
+        """Lets go of what it holds, once no request is under way."""
+        ...
+
     def ready(self) -> Mapping[str, bool]:
         """`store`, and each decision by its name."""
         ...

@@ -138,7 +138,7 @@ class VerdictBody(Outgoing):
 
 class StepBody(Outgoing):
     verdict: VerdictBody
-    action: Literal["answer", "next", "person"]
+    action: Literal["answer", "next", "earlier", "person"]
     cost_now: float | None = Field(description="Expected money of answering with this verdict.")
     cost_next: float | None = Field(description="Expected money of asking the next rung.")
     why: str

@@ -32,14 +32,13 @@ if TYPE_CHECKING:
 RUNGS = ("rules", "classical", "retrieval")
 WARM_UP = 20  # first calls fill caches and let torch choose its kernels
 START_S = 120.0
-KEY_NAME = "bench"
 Progress = Callable[[str, int, int], None]
 
 
 def bench_decide(
     home: Home, folder: DecisionFolder, tenant: str, n: int, progress: Progress
 ) -> dict[str, Any]:
-    """Figures for each rung of RUNGS that answers one of the folder's requests."""
+    """Figures for each rung of RUNGS, None for one that answers none of the folder's requests."""
     content = read_text(folder.folder / "requests.jsonl")
     requests: list[Any] = [request for _, request in parse_json_lines(content)]
     runtime = open_runtime(home)
@@ -70,7 +69,7 @@ async def _in_process(
         decision = await live.ladder.decide(runtime.request(live.spec, tenant, raw))
         decisions.append(decision)
         groups.setdefault(decision.rung, []).append(raw)
-    figures = {}
+    figures: dict[str, Any] = dict.fromkeys(RUNGS)
     for rung in (rung for rung in RUNGS if rung in groups):
 
         async def ask(raw: Any) -> None:
@@ -113,12 +112,17 @@ async def _over_http(
     import httpx
 
     headers = {"Authorization": f"Bearer {key}"}
-    figures = {}
+    figures: dict[str, Any] = dict.fromkeys(RUNGS)
     async with httpx.AsyncClient(base_url=address, headers=headers, timeout=60) as client:
 
         async def ask(raw: Any) -> None:
             answer = await client.post(f"/v1/decisions/{name}", json={"facts": raw})
-            answer.raise_for_status()
+            if answer.status_code != 200:
+                raise Unavailable(
+                    "RUNG-SERVER-START",
+                    f"the server answered {answer.status_code} to the bench",
+                    way_out="Look at RUNG_MAX_CONCURRENCY and the throughput that is declared.",
+                )
 
         for rung in (rung for rung in RUNGS if rung in groups):
             for raw in islice(cycle(groups[rung]), WARM_UP):
@@ -170,8 +174,8 @@ def _server(home: Home, tenant: str) -> "Iterator[tuple[str, str]]":
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    revoke_keys(home, tenant, KEY_NAME)  # of a measurement that was broken off
-    key = home.store.create_key(tenant, KEY_NAME, ("decide",))
+    name = f"bench-{uuid4().hex[:8]}"  # never a key that somebody made
+    key = home.store.create_key(tenant, name, ("decide",))
     words = [sys.executable, "-m", "cli", "serve", "--host", "127.0.0.1", "--port", str(port)]
     server = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     address = f"http://127.0.0.1:{port}"
@@ -181,7 +185,7 @@ def _server(home: Home, tenant: str) -> "Iterator[tuple[str, str]]":
     finally:
         server.terminate()
         server.wait(timeout=60)
-        revoke_keys(home, tenant, KEY_NAME)
+        revoke_keys(home, tenant, name)
 
 
 def _wait_ready(address: str, key: str, server: "subprocess.Popen[bytes]") -> None:

@@ -51,7 +51,10 @@ class DecisionFolder:
 
 
 def is_decision(path: Path) -> bool:
-    return path.is_dir() or path.name == "decision.yaml"
+    try:
+        return path.is_dir() or path.name == "decision.yaml"
+    except OSError:  # longer than a path can be
+        return False
 
 
 def _refuse_strange_rules(spec: "DecisionSpec", rules: "RulesEngine") -> None:
@@ -67,6 +70,7 @@ def _refuse_strange_rules(spec: "DecisionSpec", rules: "RulesEngine") -> None:
             way_out=f"Use one of: {', '.join(spec.outcomes)}.",
         )
     available = {name for name, field in spec.request.fields.items() if field.available}
+    available.discard(spec.request.entity or "")  # a pseudonym when a request is decided
     named = {name for rule in rules.ruleset.rules for name in fields_of(rule.when)}
     strange = sorted(named - available)
     if strange:

@@ -61,13 +61,14 @@ def keyless_door(embedder: "TextEmbedder") -> "LanguageDoor":
     return ExtractiveDoor(embedder=RememberingEmbedder(embedder))
 
 
-def open_runtime(home: Home) -> "Runtime":
+def open_runtime(home: Home, *, keyless: bool = False) -> "Runtime":
+    """`keyless`: no language model is asked, whatever the environment says."""
     from core.store import DatabaseBudget
     from llm import LanguageConfig, LanguageDoor, open_door
     from rankers.memory import RememberingEmbedder
     from router.runtime import Runtime
 
-    config = LanguageConfig.from_environment(os.environ)
+    config = LanguageConfig() if keyless else LanguageConfig.from_environment(os.environ)
 
     def door(parts: "LadderParts", embedder: "TextEmbedder") -> LanguageDoor:
         per_day = {parts.spec.name: parts.spec.budgets.price_per_day}

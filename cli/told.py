@@ -1,6 +1,7 @@
 """How a command speaks: errors with their way out, JSON for machines, progress for people."""
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +11,17 @@ from typing import Annotated, Any
 import typer
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
-Tenant = Annotated[str, typer.Option(help="The tenant that everything belongs to.")]
+
+
+def _tenant(value: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,62}", value):
+        raise typer.BadParameter("small letters, digits, _ and -, at most 63 of them")
+    return value
+
+
+Tenant = Annotated[
+    str, typer.Option(help="The tenant that everything belongs to.", callback=_tenant)
+]
 DEFAULT_TENANT = "default"
 
 

@@ -91,10 +91,13 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Step:
-    """One rung asked, and what the policy made of its verdict, in expected money."""
+    """One rung asked, and what the policy made of its verdict, in expected money.
+
+    `earlier` ends the ladder with the answer of a rung that was asked before.
+    """
 
     verdict: Verdict
-    action: Literal["answer", "next", "person"]
+    action: Literal["answer", "next", "earlier", "person"]
     cost_now: float | None
     cost_next: float | None
     why: str

@@ -1,5 +1,6 @@
 """Reads a YAML document written by a person, so that an error can name its line."""
 
+import json
 from collections.abc import Hashable
 from typing import Any, TypeVar
 
@@ -79,8 +80,10 @@ def _line_of(node: yaml.Node | None, loc: tuple[int | str, ...]) -> int | None:
 T = TypeVar("T", bound=BaseModel)
 
 
-def parse_document(text: str, model: type[T], page: str = "docs/reference/rules.md") -> T:
-    """Reads `text` as `model`; `page` documents it.
+def parse_document(
+    text: str, model: type[T], page: str = "docs/reference/rules.md", *, strict: bool = False
+) -> T:
+    """Reads `text` as `model`; `page` documents it. `strict`: no value changes its type.
 
     Raises InvalidDocument with the line and what is wrong there, for anything that is not
     well-formed YAML of that model.
@@ -104,6 +107,9 @@ def parse_document(text: str, model: type[T], page: str = "docs/reference/rules.
             way_out="Save it as plain UTF-8 and write dates and numbers in a valid form.",
         ) from error
     try:
+        if strict:
+            # By way of JSON, where a list may stand for a tuple; a date is told as its text.
+            return model.model_validate_json(json.dumps(data, default=str), strict=True)
         return model.model_validate(data)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]

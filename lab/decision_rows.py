@@ -58,10 +58,15 @@ def _row(spec: DecisionSpec, content: Json, number: int) -> DecisionRow:
     documents = content.get(columns.documents) or []
     if not isinstance(documents, list) or not all(isinstance(d, str) for d in documents):
         raise _refused(f"column '{columns.documents}' must be a list of document ids", number)
+    truth = _one_of(content, columns.truth, truths, number)
+    if truth == ANSWER and not documents:
+        raise _refused(f"an answer needs its documents in '{columns.documents}'", number)
+    if spec.request.time and facts[spec.request.time] is None:
+        raise _refused(f"training goes by time, and '{spec.request.time}' is missing", number)
     return DecisionRow(
         facts=facts,
         intent=_one_of(content, columns.intent, intents, number),
-        truth=_one_of(content, columns.truth, truths, number),
+        truth=truth,
         documents=frozenset(str(document) for document in documents),
         risky=_risky(spec, content, number),
     )

@@ -48,7 +48,7 @@ def fit_policy(
         cells: dict[str, list[int]] = defaultdict(list)
         for i in here:
             verdicts = traces[i].verdicts
-            if place + 1 < len(verdicts):
+            if place + 1 < len(verdicts) and _is_open(verdicts[place]):
                 cells[key(verdicts[place], verdicts[place + 1].rung)].append(i)
         for name, members in cells.items():
             scores = [cost_now(costs, traces[i].verdicts[place]) or 0.0 for i in members]
@@ -60,16 +60,25 @@ def fit_policy(
     return policy
 
 
+def _is_open(verdict: Verdict) -> bool:
+    """A certain answer ends the ladder and an escalation goes to a person: nothing follows them."""
+    return not verdict.escalate and (verdict.abstained or bool(verdict.belief))
+
+
 def _cost_from(policy: CostPolicy, trace: HeldOutTrace, place: int, beyond: float) -> float:
-    verdicts = trace.verdicts
-    following = verdicts[place + 1].rung if place + 1 < len(verdicts) else PERSON
-    choice = policy.choose(verdicts[place], following)
-    realised = trace.realised[place]
-    if choice.action == "answer" and realised is not None:
-        return realised
-    if choice.action == "next":
+    verdicts = trace.verdicts[: place + 1]
+    last = len(verdicts) == len(trace.verdicts)
+    following = PERSON if last else trace.verdicts[place + 1].rung
+    action = policy.choose(verdicts, following).action
+    if action == "next":
         return policy.costs.of_asking(following) + beyond
-    return trace.person
+    given = given_by(policy, verdicts, action)
+    return trace.person if given is None else trace.realised[given] or 0.0
+
+
+def given_by(policy: CostPolicy, verdicts: Sequence[Verdict], action: str) -> int | None:
+    """The place of the verdict that is given where the ladder ends so; None for a person."""
+    return None if action == "person" else policy.standing(verdicts)
 
 
 def _bins(

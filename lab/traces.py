@@ -9,7 +9,8 @@ from core.contracts import ANSWER, Request, Verdict
 from core.spec import Costs
 from lab.decision_rows import DecisionRow
 from lab.fit_policy import HeldOutTrace
-from router.ladder import Known, Ladder
+from router.ladder import Ladder
+from router.reading import Known
 
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # no rung reads when a request was received
 

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from core.artifacts import ArtifactStore
 from core.embedding import TextEmbedder
-from core.errors import CorruptArtifact, InvalidDocument
+from core.errors import CorruptArtifact, InvalidDocument, NotFound
 from rankers.documents import Document, ParagraphChunker, cut
 from rankers.index import HybridIndex
 
@@ -45,12 +45,12 @@ def load_index(
     *,
     documents: str | None = None,
 ) -> HybridIndex | None:
-    """None where the index is of other `documents`, of another embedder or another version."""
-    artifact = artifacts.get(tenant_id, artifact_id, INDEX)
-    if documents is not None and artifact.meta["documents"] != documents:
-        return None
+    """None where it cannot be used: lost, of other `documents`, embedder or version."""
     try:
+        artifact = artifacts.get(tenant_id, artifact_id, INDEX)
+        if documents is not None and artifact.meta["documents"] != documents:
+            return None
         index = HybridIndex.from_files(artifact.files)
-    except (CorruptArtifact, InvalidDocument):
-        return None  # its words were cut by an earlier version: to be built again
+    except (CorruptArtifact, InvalidDocument, NotFound):
+        return None  # lost, or its words were cut by an earlier version: to be built again
     return index if index.fingerprint == embedder.fingerprint else None

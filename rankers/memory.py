@@ -34,7 +34,7 @@ class RememberingEmbedder:
         if new:
             found |= dict(zip(new, self._embedder.encode(new), strict=True))
             with self._lock:
-                self._known |= {text: found[text] for text in new}
+                self._known |= {text: found[text].copy() for text in new}  # not the whole batch
                 while len(self._known) > self._most:
                     self._known.popitem(last=False)
-        return np.array([found[text] for text in texts])
+        return np.array([found[text] for text in texts]) if texts else self._embedder.encode([])

@@ -3,30 +3,19 @@
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 from uuid import uuid4
 
 from core.clock import Clock
-from core.contracts import PERSON, Decision, Passage, Request, Step, Verdict
+from core.contracts import PERSON, Decision, Request, Step, Verdict
 from core.errors import RungError
-from router.language import UNDETERMINED
 from router.policy import CostPolicy
+from router.reading import Known
 
 LOG = logging.getLogger("rung.ladder")
-
-
-@dataclass(kw_only=True)
-class Known:
-    """What the rungs asked so far found out about one request."""
-
-    language: str = UNDETERMINED
-    belief: Mapping[str, float] = field(default_factory=dict)
-    handler: str | None = None
-    evidence: tuple[Passage, ...] = ()
-    quality_any: float | None = None
-    features_digest: str = ""
+MARGIN_S = 0.05  # a rung ends itself before the ladder cuts it off, so that what it paid is told
 
 
 class Rung(Protocol):
@@ -44,6 +33,7 @@ class Ladder:
 
     name: str
     release: str
+    read: Callable[[Request], Known]
     rungs: Mapping[str, Rung]
     order: Sequence[str]
     handlers: Mapping[str, Sequence[str]]
@@ -53,21 +43,20 @@ class Ladder:
 
     async def decide(self, request: Request) -> Decision:
         started = time.perf_counter()
-        known = Known()
+        known = self.read(request)
         steps: list[Step] = []
         asked: str | None = self._following(None, known)
         while asked is not None:
             left_s = self.deadline_ms / 1000 - (time.perf_counter() - started)
             verdict = await self.ask(asked, request, known, left_s)
             following = self._following(asked, known)
-            step = self._step(verdict, following, self._left_ms(started))
-            steps.append(step)
-            asked = following if step.action == "next" and following != PERSON else None
+            steps.append(self._step(steps, verdict, following, self._left_ms(started)))
+            asked = following if steps[-1].action == "next" else None
         return self._decision(request, known, steps, (time.perf_counter() - started) * 1000)
 
     async def ask_every(self, request: Request) -> tuple[list[Verdict], Known]:
         """Every rung's verdict, none stopping: what lab fits the policy on. Has no deadline."""
-        known = Known()
+        known = self.read(request)
         verdicts = []
         asked = self._following(None, known)
         while asked is not None and asked != PERSON:
@@ -85,7 +74,7 @@ class Ladder:
         started = time.perf_counter()
         try:
             async with asyncio.timeout(max(left_s, 0)):
-                verdict = await rung.judge(request, known, left_s)
+                verdict = await rung.judge(request, known, max(left_s - MARGIN_S, 0))
         except TimeoutError:
             verdict = _abstention(rung, "the deadline of the request passed")
         except RungError as error:
@@ -112,19 +101,22 @@ class Ladder:
     def _left_ms(self, started: float) -> float:
         return self.deadline_ms - (time.perf_counter() - started) * 1000
 
-    def _step(self, verdict: Verdict, following: str | None, left_ms: float) -> Step:
+    def _step(
+        self, before: Sequence[Step], verdict: Verdict, following: str | None, left_ms: float
+    ) -> Step:
         if following is None:
             return Step(verdict=verdict, action="person", cost_now=None, cost_next=None, why="")
-        choice = self.policy.choose(verdict, following)
-        action, why = choice.action, choice.why
-        if action == "next" and left_ms <= self._takes_ms(following):
-            action, why = "person", f"{left_ms:.0f} ms are left, too few for {following}"
+        choice = self.policy.choose(
+            [*(step.verdict for step in before), verdict],
+            following,
+            in_time=left_ms > self._takes_ms(following),
+        )
         return Step(
             verdict=verdict,
-            action=action,
+            action=choice.action,
             cost_now=choice.cost_now,
             cost_next=choice.cost_next,
-            why=why,
+            why=choice.why,
         )
 
     def _takes_ms(self, rung: str) -> float:
@@ -135,21 +127,22 @@ class Ladder:
     def _decision(
         self, request: Request, known: Known, steps: Sequence[Step], milliseconds: float
     ) -> Decision:
-        last = steps[-1]
-        answered = last.action == "answer"
-        verdict = last.verdict
+        given: Verdict | None = None
+        if steps[-1].action in ("answer", "earlier"):
+            verdicts = [step.verdict for step in steps]
+            given = verdicts[self.policy.standing(verdicts) or 0]
         probability = None
-        if answered and verdict.belief:
-            probability = sum(verdict.belief.get(outcome, 0.0) for outcome in verdict.outcomes)
+        if given and given.belief:
+            probability = sum(given.belief.get(outcome, 0.0) for outcome in given.outcomes)
         return Decision(
             id=str(uuid4()),
             request_id=request.id,
             tenant_id=request.tenant_id,
             name=self.name,
-            outcomes=verdict.outcomes if answered else (),
-            rung=verdict.rung if answered else PERSON,
+            outcomes=given.outcomes if given else (),
+            rung=given.rung if given else PERSON,
             probability=probability,
-            answer=verdict.answer if answered else None,
+            answer=given.answer if given else None,
             steps=tuple(steps),
             llm=_why_llm(steps),
             release=self.release,
@@ -171,6 +164,6 @@ def _why_llm(steps: Sequence[Step]) -> str:
     if any(step.verdict.rung == "llm" for step in steps):
         before = steps[[step.verdict.rung for step in steps].index("llm") - 1]
         return f"asked, because {before.verdict.rung} did not suffice: {before.why}"
-    if last.action == "answer":
+    if last.action in ("answer", "earlier"):
         return f"not needed: {last.verdict.rung} answered"
     return f"not asked: {last.why or 'a person was the better way'}"

@@ -18,8 +18,12 @@ ABSTAINED = "abstained"
 
 
 def expected_cost(costs: Costs, outcome: str, belief: Mapping[str, float]) -> float:
-    """Σ_y p(y)·C[outcome, y], in the currency of the costs."""
-    return sum(p * costs.of(outcome, truth) for truth, p in belief.items())
+    """Σ_y p(y)·C[outcome, y], in the currency of the costs.
+
+    What the belief leaves open, 1 - Σp, counts as the worst truth: not knowing is never cheap.
+    """
+    known = sum(p * costs.of(outcome, truth) for truth, p in belief.items())
+    return known + max(0.0, 1.0 - sum(belief.values())) * costs.worst(outcome)
 
 
 def cheapest_outcome(costs: Costs, outcomes: Sequence[str], belief: Mapping[str, float]) -> str:
@@ -34,6 +38,8 @@ def cost_now(costs: Costs, verdict: Verdict) -> float | None:
     """
     if verdict.abstained:
         return None
+    if not verdict.belief:
+        return 0.0
     return max(expected_cost(costs, outcome, verdict.belief) for outcome in verdict.outcomes)
 
 
@@ -59,7 +65,9 @@ class Bins:
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    action: Literal["answer", "next", "person"]
+    """`earlier` gives the answer of a rung that was asked before."""
+
+    action: Literal["answer", "next", "earlier", "person"]
     cost_now: float | None
     cost_next: float | None
     why: str
@@ -81,22 +89,41 @@ class CostPolicy:
         after = self.costs.prior_after(following) if bins is None else bins.at(score or 0.0)
         return asking + after
 
-    def choose(self, verdict: Verdict, following: str) -> Choice:
-        """`following` is the rung that would be asked next."""
+    def standing(self, verdicts: Sequence[Verdict]) -> int | None:
+        """Which of the verdicts answers at the least cost; None where a person costs less."""
+        costs = {place: cost_now(self.costs, verdict) for place, verdict in enumerate(verdicts)}
+        known = {place: cost for place, cost in costs.items() if cost is not None}
+        best = min(known, key=lambda place: known[place], default=None)
+        return None if best is None or known[best] > self.costs.of_person() else best
+
+    def choose(
+        self, verdicts: Sequence[Verdict], following: str, *, in_time: bool = True
+    ) -> Choice:
+        """`verdicts` are those of the rungs asked so far, `following` the one that would be next.
+
+        Where it cannot end `in_time`, the choice is between the answers at hand and a person.
+        """
+        verdict = verdicts[-1]
         if verdict.escalate:
-            return Choice(
-                action="person", cost_now=None, cost_next=None, why="the rung asks for one"
-            )
+            why = "the rung asks for a person"
+            return Choice(action="person", cost_now=None, cost_next=None, why=why)
         now = cost_now(self.costs, verdict)
-        further = self.cost_of_next(verdict, following)
         person = self.costs.of_person()
+        possible = in_time and following != PERSON
+        further = self.cost_of_next(verdict, following) if possible else person
+        best = self.standing(verdicts)
+        at_hand = person if best is None else cost_now(self.costs, verdicts[best]) or 0.0
         unit = self.costs.currency
-        if now is not None and now <= min(further, person):
-            why = f"answering costs {now:.2f} {unit}, the next rung {further:.2f}"
-            return Choice(action="answer", cost_now=now, cost_next=further, why=why)
+        if best is not None and at_hand <= further:
+            if best == len(verdicts) - 1:
+                why = f"answering costs {at_hand:.2f} {unit}, going on {further:.2f}"
+                return Choice(action="answer", cost_now=now, cost_next=further, why=why)
+            why = f"the answer of {verdicts[best].rung} stands at {at_hand:.2f} {unit}"
+            return Choice(action="earlier", cost_now=now, cost_next=further, why=why)
         stands = "abstained" if now is None else f"answering would cost {now:.2f} {unit}"
-        if following == PERSON or person < further:
-            why = f"{stands}, a person {person:.2f}"
+        if not possible or person < further:
+            late = "" if in_time else f", and {following} would come too late"
+            why = f"{stands}, a person {person:.2f}{late}"
             return Choice(action="person", cost_now=now, cost_next=person, why=why)
         why = f"{stands}, {following} and what follows {further:.2f}"
         return Choice(action="next", cost_now=now, cost_next=further, why=why)

@@ -7,6 +7,8 @@ text is the right one; all other truths keep theirs.
 """
 
 import asyncio
+import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -22,20 +24,22 @@ from core.contracts import (
     Request,
     Verdict,
 )
-from core.features import Matrix, compute, digest
+from core.errors import Overloaded
+from core.features import Matrix
 from core.money import to_amount
 from core.spec import DecisionSpec
 from llm.door import LanguageDoor, LanguageResult
 from router.intent import IntentModel
-from router.ladder import Known
-from router.language import LanguageDetector
 from router.policy import cheapest_outcome
+from router.reading import Known
 from router.risk import RiskModel
 from router.support import SupportModel
 from rules.ruleset import RulesEngine
 
 T = TypeVar("T")
 CANDIDATES = 5  # passages that a later rung or a person sees
+QUEUE_SHARE = 0.25
+SMOOTHING = 0.05  # the last twenty pieces of work or so
 
 
 class Models:
@@ -43,9 +47,39 @@ class Models:
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rung-models")
+        self._lock = threading.Lock()
+        self._waiting = 0
+        self._takes_s = 0.0  # of one piece of work, moving average
 
     async def run(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        def timed() -> T:
+            started = time.perf_counter()
+            try:
+                return work()
+            finally:
+                took = time.perf_counter() - started
+                with self._lock:
+                    self._waiting -= 1
+                    self._takes_s += SMOOTHING * (took - self._takes_s)
+
+        with self._lock:
+            self._waiting += 1
+        return await asyncio.get_running_loop().run_in_executor(self._pool, timed)
+
+    def refuse_overload(self, deadline_s: float) -> None:
+        """Raises Overloaded where the queue alone would take most of the time a request has.
+
+        A request that is admitted and comes too late is a person's work; one that is shed is the
+        caller's to send again. It waits here once or twice, and a language model may follow.
+        """
+        queue_s = self._waiting * self._takes_s
+        if queue_s > QUEUE_SHARE * deadline_s:
+            raise Overloaded(
+                "RUNG-SERVER-OVERLOADED",
+                "more requests are waiting than their deadline allows",
+                way_out="Send it again after Retry-After, or add another process.",
+                retry_after=max(1.0, queue_s),
+            )
 
 
 class RulesRung:
@@ -68,7 +102,6 @@ class ClassicalRung:
         spec: DecisionSpec,
         intents: IntentModel,
         risk: RiskModel | None,
-        languages: LanguageDetector,
         covered: frozenset[str],
         version: str,
         models: Models,
@@ -76,30 +109,23 @@ class ClassicalRung:
         self._spec = spec
         self._intents = intents
         self._risk = risk
-        self._languages = languages
         self._covered = covered
         self._models = models
         self.version = version
-        fields = spec.request.fields
-        self._categories = {name: field.values for name, field in fields.items()}
 
     async def judge(self, request: Request, known: Known, deadline_s: float) -> Verdict:
-        found = Known()  # the thread may end after the deadline, when `known` is read already
-        verdict = await self._models.run(lambda: self._judge(request, found))
-        known.language, known.features_digest = found.language, found.features_digest
-        known.belief, known.handler = found.belief, found.handler
-        return verdict
-
-    def _judge(self, request: Request, known: Known) -> Verdict:
         text = str(request.facts[self._spec.request.text])
-        known.language = self._languages.detect(text).code
-        row = self._row(request.facts)
-        names = list(self._spec.risk.features) if self._spec.risk else []
-        known.features_digest = digest([*names, text], row)
-        risk = float(self._risk.predict(row[None, :])[0]) if self._risk else 0.0
         if known.language not in self._covered:
-            return self._abstains(f"the text is in {known.language}, which no model here covers")
-        prediction = self._intents.predict([text])
+            why = f"the text is in {known.language}, which no model here covers"
+            return Verdict(outcomes=(), reasons=(why,), version=self.version, rung=self.name)
+        row = known.features
+        # The thread may end after the deadline, when `known` has been read: it changes nothing.
+        risk, prediction = await self._models.run(
+            lambda: (
+                float(self._risk.predict(row[None, :])[0]) if self._risk else 0.0,
+                self._intents.predict([text]),
+            )
+        )
         outside = float(prediction.out_of_scope[0])
         by_intent = {
             intent: (1 - risk) * (1 - outside) * float(p)
@@ -115,7 +141,6 @@ class ClassicalRung:
             "out_of_scope": round(outside, 6),
             "risk": round(risk, 6) if self._risk else None,
             "embedded": bool(prediction.embedded[0]),
-            "language": known.language,
         }
         return Verdict(
             outcomes=(best,),
@@ -125,11 +150,6 @@ class ClassicalRung:
             belief=known.belief,
             details=details,
         )
-
-    def _row(self, facts: Mapping[str, Json]) -> Matrix:
-        features = self._spec.risk.features if self._spec.risk else {}
-        row: Matrix = compute(features, [facts], self._categories)[0]
-        return row
 
     def _belief(
         self, by_intent: Mapping[str, float], risk: float, outside: float
@@ -158,9 +178,6 @@ class ClassicalRung:
             why = ", ".join(reason.feature for reason in self._risk.reasons(row))
             reasons.append(f"risk {risk:.2f}, most by: {why}")
         return tuple(reasons)
-
-    def _abstains(self, why: str) -> Verdict:
-        return Verdict(outcomes=(), reasons=(why,), version=self.version, rung=self.name)
 
 
 class RetrievalResult(Protocol):

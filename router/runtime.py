@@ -14,7 +14,7 @@ from core.artifacts import ArtifactStore
 from core.clock import Clock
 from core.contracts import PERSON, Decision, Request
 from core.embedding import TextEmbedder
-from core.errors import NotFound, RungError
+from core.errors import NotFound, RungError, Unavailable
 from core.intake import admit
 from core.settings import Settings
 from core.spec import DecisionSpec, parse_spec
@@ -29,6 +29,7 @@ from router.intent import IntentModel
 from router.ladder import Ladder, Rung
 from router.language import UNDETERMINED, LanguageDetector
 from router.policy import CostPolicy
+from router.reading import Reader
 from router.risk import RiskModel
 from router.rungs import ClassicalRung, LanguageRung, Models, RetrievalRung, RulesRung
 from router.support import SupportModel
@@ -122,7 +123,6 @@ def build_ladder(
             spec=spec,
             intents=parts.intents,
             risk=parts.risk,
-            languages=LanguageDetector(),
             covered=COVERED,
             version=version,
             models=models,
@@ -135,6 +135,7 @@ def build_ladder(
     return Ladder(
         name=spec.name,
         release=release,
+        read=Reader(spec, LanguageDetector()).read,
         rungs={name: rung for name, rung in every.items() if name in spec.ladder},
         order=spec.ladder,
         handlers={name: handler.ladder for name, handler in spec.handlers.items()},
@@ -177,6 +178,7 @@ class Runtime:
         self._embedder: TextEmbedder | None = None
         self._models = Models()
         self._live: dict[tuple[str, str], Live] = {}
+        self._broken: set[tuple[str, str]] = set()  # whose newest release or index does not load
         self._loading: dict[tuple[str, str], asyncio.Lock] = {}
 
     def names(self, tenant_id: str) -> list[str]:
@@ -190,10 +192,12 @@ class Runtime:
     ) -> Decision:
         """Decides and stores, in one transaction with the review item where a person is asked.
 
-        Raises NotFound for an unknown decision and InvalidFacts for facts outside its schema.
+        Raises NotFound for an unknown decision, InvalidFacts for facts outside its schema, and
+        Overloaded where too many wait.
         """
         live = await self.live(tenant_id, name)
         request = self.request(live.spec, tenant_id, facts)
+        self._models.refuse_overload(live.spec.budgets.deadline_ms / 1000)
         decision = await live.ladder.decide(request)
         await asyncio.to_thread(
             self.store.record_decision,
@@ -229,7 +233,7 @@ class Runtime:
             async with lock:
                 live = self._live.get(key)
                 if live is None or time.monotonic() - live.seen_at >= LOOK_AGAIN_S:
-                    live = await asyncio.to_thread(self._look, tenant_id, name, live)
+                    live = await asyncio.to_thread(self._newest, tenant_id, name, live)
                     self._live[key] = live
         except NotFound:
             self._loading.pop(key, None)  # else every name that a caller invents would stay
@@ -246,12 +250,34 @@ class Runtime:
                 LOG.error("decision %s of %s does not load: %s", name, tenant_id, error)
 
     def ready(self) -> dict[str, bool]:
-        """Whether the store answers and every live decision is loaded."""
+        """Whether the store answers, and whether each live decision is loaded as it is newest."""
         try:
             wanted = self.store.live_decisions()
         except RungError:
             return {"store": False}
-        return {"store": True} | {name: (tenant, name) in self._live for tenant, name in wanted}
+        loaded = self._live.keys() - self._broken
+        return {"store": True} | {name: (tenant, name) in loaded for tenant, name in wanted}
+
+    async def close(self) -> None:
+        """Lets the language doors settle what they still owe."""
+        for live in self._live.values():
+            await live.door.aclose()
+
+    def _newest(self, tenant_id: str, name: str, before: Live | None) -> Live:
+        """What is live now; what was live before, where the new one does not load."""
+        key = (tenant_id, name)
+        try:
+            live = self._look(tenant_id, name, before)
+        except NotFound:
+            raise  # withdrawn, or never there
+        except RungError as error:
+            if before is None:
+                raise
+            LOG.error("decision %s of %s keeps its old release: %s", name, tenant_id, error)
+            self._broken.add(key)
+            return replace(before, seen_at=time.monotonic())
+        self._broken.discard(key)
+        return live
 
     def _look(self, tenant_id: str, name: str, before: Live | None) -> Live:
         release = self.store.live_release(tenant_id, name)
@@ -267,7 +293,10 @@ class Runtime:
         now = time.monotonic()
         if before and before.versions == versions:
             return replace(before, seen_at=now)
-        parts = self._load(tenant_id, release, corpora)
+        try:
+            parts = self._load(tenant_id, release, corpora)
+        except NotFound as error:  # the decision is there; it is its files that are not
+            raise Unavailable(error.code, error.message, way_out=error.way_out) from error
         door = self._open_door(parts, self._the_embedder())
         ladder = build_ladder(
             parts, release=release, door=door, models=self._models, clock=self._clock

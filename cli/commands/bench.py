@@ -1,6 +1,11 @@
 """`rung bench`: what this machine does with a decision, in figures that compare by ratio."""
 
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
@@ -31,7 +36,7 @@ def decide(
         from core.errors import NotFound
 
         folder = DecisionFolder.read(spec)
-        with open_home() as home:
+        with _of_a_copy(), open_home() as home:
             if home.store.live_release(tenant, folder.spec.name) is None:
                 raise NotFound(
                     "RUNG-DECISION-UNKNOWN",
@@ -43,11 +48,36 @@ def decide(
     tell(told, as_json, lambda: _readable(told))
 
 
+@contextmanager
+def _of_a_copy() -> Iterator[None]:
+    """Measured decisions are nobody's: a home on SQLite is copied for the time of the bench."""
+    from core.settings import Settings
+
+    if "RUNG_DATABASE_URL" in os.environ:
+        yield
+        return
+    home = Settings.from_environment(os.environ).home
+    before = os.environ.get("RUNG_HOME")
+    with TemporaryDirectory() as folder:
+        copy = Path(folder) / "home"
+        shutil.copytree(home, copy)
+        os.environ["RUNG_HOME"] = str(copy)  # the server it starts inherits it
+        try:
+            yield
+        finally:
+            os.environ.pop("RUNG_HOME")
+            if before is not None:
+                os.environ["RUNG_HOME"] = before
+
+
 def _readable(told: dict[str, Any]) -> str:
     lines = [f"{'':<24}{'per s':>9}{'p50 ms':>9}{'p95 ms':>9}{'p99 ms':>9}{'n':>6}"]
     for way in ("in_process", "http"):
         for rung, f in told[way].items():
             name = f"{way} {rung}"
+            if f is None:
+                lines.append(f"{name:<24}  answers none of these requests")
+                continue
             lines.append(
                 f"{name:<24}{f['per_s']:9.1f}{f['p50_ms']:9.2f}{f['p95_ms']:9.2f}"
                 f"{f['p99_ms']:9.2f}{f['n']:6d}"

@@ -58,12 +58,15 @@ def _by_ladder(spec: str, requests: list[Any], tenant: str, as_json: bool) -> No
             live = await runtime.live(tenant, name)
             for request in requests:  # a bad one is told before the first is decided
                 runtime.request(live.spec, tenant, request)
-            for request in requests:
-                decision = await runtime.decide(tenant, name, request)
-                if as_json:
-                    typer.echo(to_text(decision))
-                else:
-                    typer.echo(f"\n{readable_facts(request)}\n{readable_decision(decision)}")
+            try:
+                for request in requests:
+                    decision = await runtime.decide(tenant, name, request)
+                    if as_json:
+                        typer.echo(to_text(decision))
+                    else:
+                        typer.echo(f"\n{readable_facts(request)}\n{readable_decision(decision)}")
+            finally:
+                await runtime.close()
 
         asyncio.run(run())
 

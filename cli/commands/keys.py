@@ -17,7 +17,9 @@ app = typer.Typer(no_args_is_help=True, help="API keys: create, list, revoke.")
 def create(
     scope: Annotated[list[str], typer.Option(help="What it may do; repeat for several.")],
     name: Annotated[str, typer.Option(help="Whose key it is.")] = "cli",
-    days: Annotated[int | None, typer.Option(min=1, help="Valid for so many days.")] = None,
+    days: Annotated[
+        int | None, typer.Option(min=1, max=3650, help="Valid for so many days.")
+    ] = None,
     tenant: Tenant = DEFAULT_TENANT,
     as_json: AsJson = False,
 ) -> None:

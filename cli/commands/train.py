@@ -29,6 +29,9 @@ def train(
 
         folder = DecisionFolder.read(spec)
         with open_home() as home, progress_told() as progress:
+            from lab.decision_rows import read_decision_rows
+
+            read_decision_rows(folder.spec, data)  # a bad file is told before models are loaded
             from lab.train_decision import Written, train_decision
             from router.runtime import RELEASE
 

@@ -47,6 +47,10 @@ class Costs(Strict):
         twice = sorted({pair for pair in pairs if pairs.count(pair) > 1})
         if twice:
             raise ValueError(f"the pair {twice[0]} has two costs; keep one")
+        if any(outcome == truth for outcome, truth in pairs):
+            raise ValueError("an outcome that was right costs nothing; remove its pair")
+        if any(outcome == PERSON for outcome, _ in pairs):
+            raise ValueError("what a person's errors cost is person.error_rate; remove the pair")
         return self
 
     def of(self, outcome: str, truth: str) -> float:
@@ -59,6 +63,11 @@ class Costs(Strict):
         if (outcome, truth) == (ANSWER, WRONG_ANSWER):
             return self.wrong_answer
         return self.error
+
+    def worst(self, outcome: str) -> float:
+        """The dearest error that `outcome` can be."""
+        named = [entry.cost for entry in self.matrix if entry.outcome == outcome]
+        return max([self.error, *named, *([self.wrong_answer] if outcome == ANSWER else [])])
 
     def of_person(self) -> float:
         """The expected cost of handing over: price, waiting, and a person's own errors."""

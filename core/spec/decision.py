@@ -1,13 +1,14 @@
 """decision.yaml as a whole: the parts, and that they fit one another."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from core.contracts import ANSWER, PERSON, WRONG_ANSWER
 from core.errors import InvalidDocument
 from core.features import FeatureSpec
+from core.money import to_micros
 from core.spec.costs import Budgets, Costs
 from core.spec.framing import Framing
 from core.spec.request import RequestSchema
@@ -15,13 +16,14 @@ from core.spec.strict import Name, Sentence, Strict
 from core.yaml_source import parse_document
 
 RungName = Literal["rules", "classical", "retrieval", "llm", "person"]
+FOLDER = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}$"
 ORDER: tuple[RungName, ...] = ("rules", "classical", "retrieval", "llm", "person")
 
 
 class Handler(Strict):
     """What an intent is handed to: a corpus to answer from and the rungs that may try."""
 
-    corpus: str | None = None  # a folder beside decision.yaml
+    corpus: Annotated[str, Field(pattern=FOLDER)] | None = None  # beside decision.yaml
     ladder: tuple[RungName, ...] = ("retrieval", "llm", "person")
 
 
@@ -86,16 +88,17 @@ class DecisionSpec(Strict):
             if handler.corpus is None and {"retrieval", "llm"} & set(handler.ladder):
                 raise ValueError(f"handler '{name}' answers from a corpus; name its folder")
         self._names_are_declared()
+        self._labels_are_not_asked()
         self._features_are_available()
         self._prices_fit_the_budget()
         return self
 
     def _prices_fit_the_budget(self) -> None:
-        """A ladder that is asked to its end must be within what a decision may cost."""
-        asked = sum(cost.price for rung, cost in self.costs.rungs.items() if rung in self.ladder)
-        if asked > self.budgets.price_per_decision:
+        """The declared prices of a ladder asked to its end are within what a decision may cost."""
+        prices = [cost.price for rung, cost in self.costs.rungs.items() if rung in self.ladder]
+        if sum(to_micros(price) for price in prices) > to_micros(self.budgets.price_per_decision):
             raise ValueError(
-                f"the rungs' prices sum to {asked:g}, above budgets.price_per_decision "
+                f"the rungs' prices sum to {sum(prices):g}, above budgets.price_per_decision "
                 f"{self.budgets.price_per_decision:g}; raise it, or leave a rung out"
             )
 
@@ -123,12 +126,29 @@ class DecisionSpec(Strict):
             if name not in self.request.fields and name != "language":
                 raise ValueError(f"slices: '{name}' is no field of the request, nor 'language'")
 
+    def _labels_are_not_asked(self) -> None:
+        """What turned out to be true cannot be a field of the request."""
+        columns = [self.training.intent, self.training.truth, self.training.documents]
+        if self.risk and self.risk.label:
+            columns.append(self.risk.label)
+        for name in columns:
+            if name in self.request.fields and self.request.fields[name].available:
+                raise ValueError(
+                    f"'{name}' is a label and a field of the request at once: the model would be "
+                    "told what it is to predict; name another column"
+                )
+
     def _features_are_available(self) -> None:
         for name, feature in (self.risk.features if self.risk else {}).items():
             for source in feature.sources:
                 field = self.request.fields.get(source)
                 if field is None:
                     raise ValueError(f"feature '{name}' reads '{source}', which is no field")
+                if source == self.request.entity:
+                    raise ValueError(
+                        f"feature '{name}' reads '{source}', the entity, which is a pseudonym when "
+                        "a request is decided; remove the feature"
+                    )
                 if not field.available:
                     raise ValueError(
                         f"feature '{name}' reads '{source}', which is not available at prediction "
@@ -172,4 +192,4 @@ def load_spec(folder: Path) -> DecisionSpec:
 
 def parse_spec(text: str) -> DecisionSpec:
     """Raises InvalidDocument with the line and what may stand there."""
-    return parse_document(text, DecisionSpec, page="docs/reference/decision.md")
+    return parse_document(text, DecisionSpec, page="docs/reference/decision.md", strict=True)

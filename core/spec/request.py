@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -54,17 +54,22 @@ class RequestSchema(Strict):
 
     @model_validator(mode="after")
     def _names_exist(self) -> "RequestSchema":
-        wanted = {"text": ("text",), "time": ("time",), "entity": ("category", "text")}
-        for role, types in wanted.items():
+        for role, kind in {"text": "text", "time": "time", "entity": "text"}.items():
             name = getattr(self, role)
             if name is None:
                 continue
             if name not in self.fields:
                 raise ValueError(f"{role} names '{name}', which is no field; add it to fields")
-            if role != "entity" and self.fields[name].type not in types:
-                raise ValueError(f"the field '{name}' must be of type {types[0]} to be the {role}")
-        if not self.fields[self.text].available:
-            raise ValueError(f"'{self.text}' must be available at prediction time")
+            if self.fields[name].type != kind:
+                raise ValueError(f"the field '{name}' must be of type {kind} to be the {role}")
+            if not self.fields[name].available:
+                raise ValueError(
+                    f"{role} names '{name}', which must be available at prediction time"
+                )
+        if self.fields[self.text].missing != "refuse":
+            raise ValueError(f"'{self.text}' is what is decided on; it cannot be missing")
+        if self.entity == self.text:
+            raise ValueError("entity must not be the text: it is replaced by a pseudonym")
         return self
 
     def validate_facts(self, facts: Any) -> dict[str, Json]:
@@ -135,8 +140,9 @@ def _text_problem(field: FieldSpec, value: str) -> str:
     if field.type == "time":
         try:
             moment = datetime.fromisoformat(value)
-        except ValueError:
-            return "is no ISO 8601 time"
+            moment.astimezone(UTC)
+        except (ValueError, OverflowError):
+            return "is no ISO 8601 time from year 1 to 9999 in UTC"
         return "" if moment.tzinfo else "has no time zone"
     if len(value) > field.max_length:
         return f"is longer than {field.max_length} characters"

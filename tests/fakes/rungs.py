@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from core.contracts import Request, Verdict
-from router.ladder import Known
+from router.reading import Known
 
 
 class ScriptedRung:

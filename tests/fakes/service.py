@@ -124,6 +124,9 @@ class FakeService:
     async def warm(self) -> None:
         self.loaded = True
 
+    async def close(self) -> None:
+        self.loaded = False
+
     def ready(self) -> Mapping[str, bool]:
         self.store.ping()
         return {"store": True, "support": self.loaded}

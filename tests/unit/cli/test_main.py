@@ -1,4 +1,4 @@
-"""The terminal's two commands, run as a person would."""
+"""Rules from the terminal, run as a person would."""
 
 import json
 from pathlib import Path
@@ -7,17 +7,30 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.main import app
+from tests.schemas import faults
+from tests.terminal import EXAMPLE
 
-EXAMPLE = Path(__file__).parents[3] / "examples" / "payments_support"
 RULES = str(EXAMPLE / "rules.yaml")
 run = CliRunner().invoke
 
 
-def test_the_example_holds_its_own_cases() -> None:
+def test_the_example_s_rules_hold_their_own_cases() -> None:
     result = run(app, ["check", RULES, "--json"])
     assert result.exit_code == 0
     told = json.loads(result.stdout)
-    assert told["cases"] == 5 and told["failures"] == []
+    assert faults("check", told) == []
+    assert told["decision"] is None and told["corpora"] == {}
+    assert told["cases"] == 10 and told["failures"] == []
+
+
+def test_the_example_s_folder_holds() -> None:
+    result = run(app, ["check", str(EXAMPLE), "--json"])
+    assert result.exit_code == 0
+    told = json.loads(result.stdout)
+    assert faults("check", told) == []
+    assert told["decision"] == "payments_support 1"
+    articles = {name: len(list((EXAMPLE / name).glob("*.md"))) for name in told["corpora"]}
+    assert told["corpora"] == articles and set(articles) == {"corpus", "corpus_business"}
 
 
 def test_a_case_that_does_not_hold_fails_the_check(tmp_path: Path) -> None:
@@ -25,22 +38,24 @@ def test_a_case_that_does_not_hold_fails_the_check(tmp_path: Path) -> None:
     broken.write_text((EXAMPLE / "rules.yaml").read_text().replace("le: 50", "lt: 50"))
     result = run(app, ["check", str(broken), "--json"])
     assert result.exit_code == 1
-    assert [f["name"] for f in json.loads(result.stdout)["failures"]] == [
-        "a small duplicate is refunded"
-    ]
+    told = json.loads(result.stdout)
+    assert faults("check", told) == []
+    assert [f["name"] for f in told["failures"]] == ["a small duplicate is refunded"]
 
 
-def test_the_example_s_requests_are_decided() -> None:
+def test_the_example_s_requests_are_decided_by_rules_alone() -> None:
     result = run(app, ["decide", RULES, "--facts", str(EXAMPLE / "requests.jsonl"), "--json"])
     told = [json.loads(line) for line in result.stdout.splitlines()]
-    assert [t["outcomes"] for t in told] == [
+    assert [faults("decide", verdict) for verdict in told] == [[]] * 23
+    assert [verdict["outcomes"] for verdict in told[:5]] == [
         ["block_card"],
         ["refund"],
         [],
         ["explain_transfer_time"],
-        [],
+        ["unlock_account"],
     ]
-    assert [t["escalate"] for t in told] == [False, False, True, False, False]
+    assert [place for place, verdict in enumerate(told) if verdict["escalate"]] == [2]
+    assert not any(verdict["outcomes"] for verdict in told[5:])
 
 
 def test_a_readable_trace_names_each_node() -> None:
@@ -54,7 +69,9 @@ def test_bad_facts_are_a_clear_error(tmp_path: Path, line: str) -> None:
     facts.write_text('{"kind": "card_lost"}\n' + line + "\n")
     result = run(app, ["decide", RULES, "--facts", str(facts), "--json"])
     assert result.exit_code == 2
-    assert json.loads(result.stdout)["error"]["code"] in {"RUNG-JSON-SYNTAX", "RUNG-FACTS-TYPE"}
+    refusal = json.loads(result.stdout)  # alone: the good line before it is not decided either
+    assert faults("error", refusal) == []
+    assert refusal["error"]["code"] in {"RUNG-JSON-SYNTAX", "RUNG-FACTS-TYPE"}
 
 
 @pytest.mark.parametrize("name", ["absent.yaml", ".", "latin1.yaml"])

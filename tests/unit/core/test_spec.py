@@ -47,6 +47,20 @@ def test_the_template_is_a_decision() -> None:
         ("  text: message", "  text: body", "'body', which is no field", "request"),
         ("currency: EUR", "currency: euro", "pattern", "currency"),
         ("error: 10", "error: free", "number", "error"),
+        ("error: 10", "error: true", "number", "error"),
+        ("error: 10", 'error: "10"', "number", "error"),
+        ("truth: escalate, cost", "truth: refund, cost", "costs nothing", "costs"),
+        ("{outcome: refund, truth", "{outcome: person, truth", "error_rate", "costs"),
+        ("price_per_decision: 0.05", "price_per_decision: 0.001", "sum to 0.01", "name"),
+        ("help: {corpus: corpus}", "help: {corpus: ../secrets}", "pattern", "corpus"),
+        ("  time: occurred_at", "  entity: amount", "must be of type text", "request"),
+        ("  time: occurred_at", "  entity: message", "pseudonym", "request"),
+        (
+            "type: text, meaning",
+            "type: text, missing: unknown, meaning",
+            "cannot be missing",
+            "req",
+        ),
         ('version: "1"', 'version: "1"\nversoin: 2', "Extra inputs", "versoin"),
         (
             "{outcome: refund, truth: escalate, cost: 60}",
@@ -86,6 +100,21 @@ def test_a_feature_of_a_field_that_is_known_later_is_refused() -> None:
     text = changed("unit: EUR, missing: unknown}", "unit: EUR, missing: unknown, available: false}")
     assert "not available at prediction time" in refused(text + risk).message
     assert "hour reads time" in refused(TEXT + risk.replace("number", "hour")).message
+
+
+def test_a_label_that_is_asked_for_is_refused() -> None:
+    risk = (
+        "risk:\n  outcome: escalate\n  label: amount\n  features: {a: {kind: number, of: amount}}\n"
+    )
+    assert "a label and a field" in refused(TEXT + risk).message
+
+
+def test_a_feature_of_the_entity_is_refused() -> None:
+    text = changed("  time: occurred_at", "  entity: who").replace(
+        "    amount:", "    who: {type: text, missing: unknown}\n    amount:", 1
+    )
+    risk = "risk:\n  outcome: escalate\n  label: bad\n  features: {a: {kind: length, of: who}}\n"
+    assert "pseudonym" in refused(text + risk).message
 
 
 def test_a_key_written_as_null_is_told() -> None:
@@ -128,6 +157,7 @@ def test_facts_come_back_whole_with_unknowns_as_null() -> None:
         ({"message": "a", "amount": {"deep": []}}, "RUNG-FACTS-VALUE"),
         ({"message": "a", "occurred_at": "yesterday"}, "RUNG-FACTS-VALUE"),
         ({"message": "a", "occurred_at": "2026-01-31T12:00:00"}, "RUNG-FACTS-VALUE"),
+        ({"message": "a", "occurred_at": "0001-01-01T00:00:00+14:00"}, "RUNG-FACTS-VALUE"),
     ],
 )
 def test_facts_outside_the_schema(facts: object, code: str) -> None:

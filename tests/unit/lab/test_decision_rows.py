@@ -54,6 +54,8 @@ def test_texts_are_redacted_before_anything_is_made_of_them(
         ({"truth": ["refund"]}, "RUNG-TABLE-CONTENT"),
         ({"documents": "one"}, "RUNG-TABLE-CONTENT"),
         ({"documents": [1]}, "RUNG-TABLE-CONTENT"),
+        ({"truth": "answer"}, "RUNG-TABLE-CONTENT"),
+        ({"occurred_at": None}, "RUNG-TABLE-CONTENT"),
         ({"message": None}, "RUNG-FACTS-NULL"),
         ({"amount": "12"}, "RUNG-FACTS-VALUE"),
         ({"occurred_at": "2025-12-31T10:00:00+00:00"}, "RUNG-TABLE-ORDER"),

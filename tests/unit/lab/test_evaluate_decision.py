@@ -12,8 +12,8 @@ from lab.decision_rows import DecisionRow
 from lab.evaluate_decision import always, evaluate_observed, settle
 from lab.fit_support import fit_support, with_support
 from lab.traces import Observed, is_right, realised_cost, trace_of
-from router.ladder import Known
 from router.policy import CostPolicy
+from router.reading import Known
 from router.support import SupportModel
 
 SPEC = load_spec(Path(__file__).parents[3] / "cli/template")

@@ -8,8 +8,9 @@ import pytest
 from core.contracts import ANSWER, PERSON, WRONG_ANSWER, Answer, Decision, Request, Verdict
 from core.errors import Unavailable
 from core.spec.costs import Costs, PersonCost, RungCost
-from router.ladder import Known, Ladder
+from router.ladder import Ladder
 from router.policy import Bins, CostPolicy
+from router.reading import Known
 from tests.fakes.clock import FixedClock
 from tests.fakes.rungs import ScriptedRung
 
@@ -60,6 +61,7 @@ def ladder(
     return Ladder(
         name="d",
         release="f" * 64,
+        read=lambda request: Known(language="en", features_digest="d"),
         rungs={rung.name: rung for rung in rungs},
         order=ORDER,
         handlers=handlers or {"help": ORDER[2:]},
@@ -161,6 +163,28 @@ def test_a_broken_rung_is_an_abstention(fault: Exception) -> None:
     assert decision.rung == "llm"
 
 
+def test_an_abstaining_language_model_leaves_the_answer_that_was_there() -> None:
+    silent = Verdict(outcomes=(), reasons=("llm_late",), version="1", rung="llm", price=0.1)
+    decision = decide(
+        ladder(
+            ScriptedRung("rules", NOTHING),
+            ScriptedRung("classical", classical(answer=1.0), learns=to_help),
+            ScriptedRung("retrieval", answering("retrieval", 0.5)),  # 3.00, and a person 4.00
+            ScriptedRung("llm", silent),
+        )
+    )
+    assert (decision.rung, decision.answer) == ("retrieval", ANSWERED)
+    assert [step.action for step in decision.steps] == ["next", "next", "next", "earlier"]
+    assert decision.probability == pytest.approx(0.5)
+    assert decision.price == 0.1
+
+
+def test_the_request_is_read_once_for_every_trace() -> None:
+    rule = Verdict(outcomes=("block",), reasons=(), version="1")
+    decision = decide(ladder(ScriptedRung("rules", rule)))
+    assert (decision.language, decision.features_digest) == ("en", "d")
+
+
 def test_a_late_rung_degrades_to_a_person() -> None:
     slow = ScriptedRung("classical", classical(refund=1.0), takes_s=30)
     decision = decide(ladder(ScriptedRung("rules", NOTHING), slow, deadline_ms=150))
@@ -180,7 +204,7 @@ def test_a_language_model_is_not_begun_where_it_cannot_end_in_time() -> None:
         )
     )
     assert (decision.rung, llm.asked) == (PERSON, 0)
-    assert "too few for llm" in decision.steps[-1].why
+    assert "llm would come too late" in decision.steps[-1].why
 
 
 def test_a_rule_may_ask_for_a_person() -> None:

@@ -44,18 +44,18 @@ def test_a_rule_is_certain_and_an_abstention_costs_nothing_to_weigh() -> None:
     assert cost_now(COSTS, rule) == 0
     assert cost_now(COSTS, Verdict(outcomes=(), reasons=(), version="1")) is None
     policy = CostPolicy(costs=COSTS, after={})
-    assert policy.choose(rule, "classical").action == "answer"
+    assert policy.choose([rule], "classical").action == "answer"
     asks = Verdict(outcomes=(), reasons=(), version="1", escalate=True)
-    assert policy.choose(asks, "classical").action == "person"
+    assert policy.choose([asks], "classical").action == "person"
 
 
 def test_without_any_fit_the_declared_prior_decides() -> None:
     policy = CostPolicy(costs=COSTS, after={})
     unsure = verdict("classical", refund=0.5, answer=0.5)
     # The prior after retrieval is a person's cost, and asking adds to it: a person at once.
-    assert policy.choose(unsure, "retrieval").action == "person"
+    assert policy.choose([unsure], "retrieval").action == "person"
     hopeful = COSTS.model_copy(update={"rungs": {"retrieval": RungCost(cost_after=1)}})
-    assert CostPolicy(costs=hopeful, after={}).choose(unsure, "retrieval").action == "next"
+    assert CostPolicy(costs=hopeful, after={}).choose([unsure], "retrieval").action == "next"
 
 
 def simulated(n: int, seed: int) -> list[HeldOutTrace]:
@@ -149,8 +149,30 @@ def test_it_survives_json() -> None:
     assert CostPolicy.from_json(policy.to_json(), COSTS) == policy
 
 
+def test_what_a_belief_leaves_open_counts_as_the_worst() -> None:
+    # Half of the truth is unknown, and a refund can be wrong for 250.
+    assert expected_cost(COSTS, "refund", {"refund": 0.5}) == pytest.approx(125)
+    assert expected_cost(COSTS, ANSWER, {ANSWER: 0.9}) == pytest.approx(1)
+    assert expected_cost(COSTS, "refund", {"refund": 1.0}) == 0
+
+
+def test_an_answer_at_hand_is_better_than_a_person() -> None:
+    policy = CostPolicy(costs=COSTS, after={})
+    fair = verdict("retrieval", **{ANSWER: 0.5, WRONG_ANSWER: 0.5})  # 3.00, and a person 4.50
+    nothing = Verdict(outcomes=(), reasons=("llm_late",), version="1", rung="llm")
+    assert policy.choose([fair, nothing], PERSON).action == "earlier"
+    assert policy.standing([fair, nothing]) == 0
+    assert policy.choose([fair], "llm", in_time=False).action == "answer"
+    poor = verdict("retrieval", **{ANSWER: 0.2, WRONG_ANSWER: 0.8})  # 4.80
+    assert policy.choose([poor, nothing], PERSON).action == "person"
+    late = policy.choose([poor], "llm", in_time=False)
+    assert (late.action, "too late" in late.why) == ("person", True)
+    asks = Verdict(outcomes=(), reasons=(), version="1", escalate=True)
+    assert policy.choose([fair, asks], PERSON).action == "person"
+
+
 def test_a_longer_ladder_ends_with_a_person() -> None:
     poor = verdict("llm", **{ANSWER: 0.1, WRONG_ANSWER: 0.9})
-    choice = CostPolicy(costs=COSTS, after={}).choose(poor, PERSON)
+    choice = CostPolicy(costs=COSTS, after={}).choose([poor], PERSON)
     assert choice.action == "person"
     assert choice.cost_next == pytest.approx(COSTS.of_person())

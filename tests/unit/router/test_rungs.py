@@ -1,6 +1,7 @@
 """The rungs join what their rooms predict into one belief, whose parts always sum to one."""
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,12 @@ import numpy as np
 import pytest
 
 from core.contracts import ANSWER, PERSON, WRONG_ANSWER, Answer, Passage, Request
+from core.errors import Overloaded
 from core.spec import DecisionSpec, load_spec
-from llm import ExtractiveDoor
-from router.ladder import Known
+from llm import ExtractiveDoor, LanguageResult
 from router.language import Language
+from router.policy import CostPolicy
+from router.reading import Known, Reader
 from router.risk import Reason
 from router.rungs import ClassicalRung, LanguageRung, Models, RetrievalRung, split_answer
 from router.support import SupportModel
@@ -75,14 +78,12 @@ def classical(
     *,
     outside: float = 0.0,
     risk: float = 0.0,
-    language: str = "en",
     spec: DecisionSpec = EXAMPLE,
 ) -> ClassicalRung:
     return ClassicalRung(
         spec=spec,
         intents=Intents(intents, outside),  # type: ignore[arg-type]
         risk=Risk(risk),  # type: ignore[arg-type]
-        languages=Languages(language),  # type: ignore[arg-type]
         covered=frozenset({"en"}),
         version="1",
         models=Models(),
@@ -90,7 +91,7 @@ def classical(
 
 
 def test_risk_and_intent_are_joined_as_independent() -> None:
-    known = Known()
+    known = Known(language="en")
     rung = classical({"duplicate_charge": 0.75, "ask_fees": 0.25}, outside=0.2, risk=0.1)
     verdict = asyncio.run(rung.judge(REQUEST, known, 1.0))
     shown = {truth: p for truth, p in verdict.belief.items() if p}
@@ -106,21 +107,49 @@ def test_risk_and_intent_are_joined_as_independent() -> None:
 
 
 def test_an_intent_with_a_handler_names_its_corpus() -> None:
-    known = Known()
+    known = Known(language="en")
     asyncio.run(classical({"business": 0.9, "ask_fees": 0.1}).judge(REQUEST, known, 1.0))
     assert known.handler == "business"
-    known = Known()
+    known = Known(language="en")
     asyncio.run(classical({"complaint": 1.0}).judge(REQUEST, known, 1.0))
     assert known.handler == "complaints"
 
 
 def test_a_language_that_no_model_covers_abstains() -> None:
-    known = Known()
-    rung = classical({"duplicate_charge": 1.0}, language="de")
-    verdict = asyncio.run(rung.judge(REQUEST, known, 1.0))
-    assert verdict.abstained and not known.belief
-    assert known.language == "de"
+    known = Reader(EXAMPLE, Languages("de")).read(REQUEST)  # type: ignore[arg-type]
+    assert (known.language, len(known.features)) == ("de", 12)
     assert known.features_digest
+    verdict = asyncio.run(classical({"duplicate_charge": 1.0}).judge(REQUEST, known, 1.0))
+    assert verdict.abstained and not known.belief
+
+
+def test_a_queue_that_eats_the_deadline_sheds_instead_of_asking_a_person() -> None:
+    models = Models()
+    models.refuse_overload(3.0)
+
+    async def busy() -> None:
+        waiting = [asyncio.ensure_future(models.run(lambda: time.sleep(0.02))) for _ in range(60)]
+        await asyncio.gather(*waiting[:30])
+        with pytest.raises(Overloaded) as caught:
+            models.refuse_overload(0.05)
+        assert caught.value.retry_after == 1.0
+        await asyncio.gather(*waiting)
+        models.refuse_overload(0.05)
+
+    asyncio.run(busy())
+
+
+class Choosing(ExtractiveDoor):
+    async def classify(self, text: str, outcomes: Any, **_: Any) -> LanguageResult[str]:
+        return LanguageResult(value="refund", reason=None, prompt="p", model="m")
+
+
+def test_a_choice_that_nothing_else_supports_is_never_cheap() -> None:
+    rung = LanguageRung(spec=EXAMPLE, door=Choosing(), support=SupportModel(), version="1")
+    verdict = asyncio.run(rung.judge(REQUEST, Known(), 5.0))
+    assert verdict.outcomes == ("refund",)
+    choice = CostPolicy(costs=EXAMPLE.costs, after={}).choose([verdict], PERSON)
+    assert choice.action == "person"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,57 @@
+"""The example, embedded and trained once in a home of its own, for every test that needs one."""
+
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.terminal import EXAMPLE, environment, told
+
+ROWS = 1000  # with this seed every rung answers several of the example's requests
+SEED = 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """What the commands printed while `home` came to be, and the rows it was trained on."""
+
+    home: Path
+    history: Path
+    embedded: Any
+    trained: Any
+
+
+@pytest.fixture(scope="session")
+def training(tmp_path_factory: pytest.TempPathFactory) -> Training:
+    folder = tmp_path_factory.mktemp("trained")
+    home, history = folder / "home", folder / "history.jsonl"
+    simulated(history, rows=ROWS, seed=SEED)
+    embedded = told(home, "embed", EXAMPLE, "--wait")
+    trained = told(home, "train", EXAMPLE, "--data", history)
+    return Training(home=home, history=history, embedded=embedded, trained=trained)
+
+
+@pytest.fixture(scope="session")
+def trained_home(training: Training) -> Path:
+    """To be read only; `own_home` is for a test that leaves something behind."""
+    return training.home
+
+
+@pytest.fixture
+def own_home(trained_home: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(trained_home, tmp_path / "home")
+
+
+def simulated(out: Path, *, rows: int, seed: int, split: str = "train") -> None:
+    words = ["--rows", str(rows), "--seed", str(seed), "--split", split, "--out", str(out)]
+    subprocess.run(
+        [sys.executable, str(EXAMPLE / "simulate.py"), *words],
+        env=environment(out.parent / "home"),
+        cwd=out.parent,
+        check=True,
+        capture_output=True,
+    )
