@@ -30,8 +30,16 @@ DECISION: JsonDict = {
     "answer": {
         "text": "A transfer inside the country arrives on the next working day.",
         "citations": ["transfers/arrival"],
-        "made_by": "extractive",
+        "made_by": "article",
     },
+    "evidence": [
+        {
+            "document": "transfers/arrival",
+            "title": "When a transfer arrives",
+            "score": 0.91,
+            "attribution": {"bm25": 0.38, "dense": 0.53},
+        }
+    ],
     "llm": "not asked: the passage itself answers at a lower expected cost",
     "language": "en",
     "release": "2026-01-12.1",
@@ -75,6 +83,15 @@ class AnswerBody(Outgoing):
     made_by: Literal["article", "extractive", "llm"]
 
 
+class RankedBody(Outgoing):
+    document: str
+    title: str
+    score: float
+    attribution: dict[str, float] = Field(
+        description="The score, split among the features of the rank."
+    )
+
+
 class DecisionBody(Outgoing):
     model_config = ConfigDict(json_schema_extra={"examples": [DECISION]})
 
@@ -86,6 +103,9 @@ class DecisionBody(Outgoing):
         description="Calibrated probability that the outcome is right; null for a rule."
     )
     answer: AnswerBody | None
+    evidence: tuple[RankedBody, ...] = Field(
+        description="The passages that the answering rung had, and why they rank so."
+    )
     llm: str = Field(description="Why a language model was, or was not, needed.")
     language: str
     release: str
@@ -111,14 +131,8 @@ class RuleBody(Outgoing):
     node: NodeBody
 
 
-class PassageBody(Outgoing):
-    document: str
-    title: str
+class PassageBody(RankedBody):
     text: str
-    score: float
-    attribution: dict[str, float] = Field(
-        description="The score, split among the features of the rank."
-    )
 
 
 class VerdictBody(Outgoing):

@@ -124,6 +124,12 @@ class Decision:
     milliseconds: float
     decided_at: datetime
 
+    @property
+    def evidence(self) -> tuple[Passage, ...]:
+        """What the rung that answered rested on, best first."""
+        answering = [s.verdict for s in self.steps if s.verdict.rung == self.rung]
+        return answering[-1].evidence if answering else ()
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Feedback:

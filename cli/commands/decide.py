@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from cli.decision_folder import is_decision
-from cli.told import DEFAULT_TENANT, AsJson, Tenant, errors_told, read_text
+from cli.told import DEFAULT_TENANT, AsJson, Tenant, errors_told, note, read_text
 
 Spec = Annotated[
     str, typer.Argument(help="A trained decision's name or folder, or a rule file such as r.yaml.")
@@ -53,6 +53,7 @@ def _by_ladder(spec: str, requests: list[Any], tenant: str, as_json: bool) -> No
     name = name_of(spec)
     with open_home() as home:
         runtime = open_runtime(home)
+        note("loading the models ...")
 
         async def run() -> None:
             live = await runtime.live(tenant, name)

@@ -36,8 +36,11 @@ def test_an_answer(face: Face) -> None:
     assert body["trace"] == f"/v1/decisions/{body['id']}"
     assert set(body) == {
         *("id", "name", "outcomes", "rung", "probability", "answer", "llm", "language"),
-        *("release", "price", "milliseconds", "trace"),
+        *("release", "price", "milliseconds", "trace", "evidence"),
     }
+    (ranked,) = body["evidence"]
+    assert ranked["document"] == "transfers/arrival"
+    assert sum(ranked["attribution"].values()) == ranked["score"]
 
 
 @pytest.mark.parametrize(
