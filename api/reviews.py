@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import Depends, Query, Response
 
@@ -80,13 +80,17 @@ Changing = Annotated[Change, Depends(_change)]
 async def waiting(
     caller: Reviewer,
     context: Shared,
-    state: ReviewState | None = None,
+    state: ReviewState | Literal["all"] = "open",
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     after: Annotated[Word | None, Query(description="The last id of the page before.")] = None,
 ) -> ReviewsBody:
     """The next to be due first."""
     found = await context.run(
-        context.service.store.reviews, caller.tenant_id, state=state, limit=limit, after=after
+        context.service.store.reviews,
+        caller.tenant_id,
+        state=None if state == "all" else state,
+        limit=limit,
+        after=after,
     )
     return ReviewsBody(reviews=tuple(ReviewBody.model_validate(item) for item in found))
 

@@ -29,7 +29,7 @@ def readable_decision(decision: Decision) -> str:
         said = "; ".join(verdict.reasons) or "no rule applies"
         lines.append(f"     {verdict.rung:<10} {said}")
         lines.append(f"     {'':<10} -> {step.action}: {step.why}")
-    lines.append(f"     llm        {decision.llm}")
+    lines.append(f"     why llm    {decision.llm}")
     return "\n".join(lines)
 
 

@@ -21,8 +21,14 @@ def parse_json(text: str | bytes, *, line: int | None = None) -> Json:
             object_pairs_hook=_refuse_twice,
         )
         json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate has no UTF-8
-    except (ValueError, RecursionError) as error:
-        raise _refused("not well-formed JSON", line) from error
+    except json.JSONDecodeError as error:
+        raise _refused(f"not well-formed JSON ({error.msg}, column {error.colno})", line) from error
+    except RecursionError as error:
+        raise _refused(f"nested deeper than {MAX_DEPTH}", line) from error
+    except UnicodeError as error:
+        raise _refused("not UTF-8, or with a lone surrogate", line) from error
+    except ValueError as error:
+        raise _refused(f"not well-formed JSON ({str(error)[:80]})", line) from error
     if _depth_exceeds(value, MAX_DEPTH):
         raise _refused(f"nested deeper than {MAX_DEPTH}", line)
     return value
@@ -71,6 +77,6 @@ def _refused(why: str, line: int | None) -> InvalidDocument:
     return InvalidDocument(
         "RUNG-JSON-SYNTAX",
         why,
-        way_out="Send one JSON object in UTF-8, one a line in a file of lines.",
+        way_out="Write one JSON object in UTF-8, with finite numbers and each key once.",
         line=line,
     )

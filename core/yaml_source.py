@@ -1,6 +1,7 @@
 """Reads a YAML document written by a person, so that an error can name its line."""
 
 import json
+import re
 from collections.abc import Hashable
 from typing import Any, TypeVar
 
@@ -10,6 +11,12 @@ from pydantic import BaseModel, ValidationError
 from core.errors import InvalidDocument
 
 MAX_BYTES = 1_000_000  # a decision folder's largest hand-written file is far below this
+_QUOTED = re.compile(r"'([^']+)'")
+_PLAIN = {
+    "extra_forbidden": "there is no such key here",
+    "missing": "is missing",
+    "finite_number": "must be a finite number",
+}
 MAX_DEPTH = 32  # deeper nesting is an attack or a mistake; the loader below recurses
 
 
@@ -77,6 +84,28 @@ def _line_of(node: yaml.Node | None, loc: tuple[int | str, ...]) -> int | None:
     return line
 
 
+def _line_named(node: yaml.Node | None, message: str) -> int | None:
+    """The line of the name that a message about several places quotes, where it stands once."""
+    keys: dict[str, list[int]] = {}
+    values: dict[str, list[int]] = {}
+    waiting = [node] if node else []
+    while waiting:
+        here = waiting.pop()
+        if isinstance(here, yaml.MappingNode):
+            for key, value in here.value:
+                keys.setdefault(key.value, []).append(key.start_mark.line + 1)
+                waiting.append(value)
+        elif isinstance(here, yaml.SequenceNode):
+            waiting.extend(here.value)
+        elif isinstance(here, yaml.ScalarNode):
+            values.setdefault(here.value, []).append(here.start_mark.line + 1)
+    for name in reversed(_QUOTED.findall(message)):
+        for found in (values, keys):
+            if len(found.get(name, [])) == 1:
+                return found[name][0]
+    return None
+
+
 T = TypeVar("T", bound=BaseModel)
 
 
@@ -112,11 +141,14 @@ def parse_document(
             return model.model_validate_json(json.dumps(data, default=str), strict=True)
         return model.model_validate(data)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
+        errors = error.errors(include_url=False, include_input=False)
+        # A misspelt key is also a missing one; what is there tells more than what is not.
+        first = min(errors, key=lambda e: e["type"] != "extra_forbidden")
         path = ".".join(str(part) for part in first["loc"]) or "the document"
+        message = _PLAIN.get(first["type"], first["msg"]).removeprefix("Value error, ")
         raise InvalidDocument(
             "RUNG-YAML-CONTENT",
-            f"{path}: {first['msg']}",
+            f"{path}: {message}",
             way_out=f"See {page} for what may stand here.",
-            line=_line_of(node, first["loc"]),
+            line=_line_named(node, message) or _line_of(node, first["loc"]),
         ) from error

@@ -80,6 +80,7 @@ def train_decision(
             way_out=f"Bring {LEAST_ROWS} rows or more.",
         )
     fitting, judging, testing = _cut(rows)
+    _refuse_unseen_intents(spec, fitting)
     progress("fitting intents", 0, 1)
     intents = fit_intent(_texts(spec, fitting), embedder, out_of_scope=spec.out_of_scope, seed=seed)
     risk, risk_report = _fit_risk(spec, fitting, seed)
@@ -126,6 +127,18 @@ def _cut(
     first = round(len(rows) * FIT_SHARE)
     second = round(len(rows) * (FIT_SHARE + POLICY_SHARE))
     return rows[:first], rows[first:second], rows[second:]
+
+
+def _refuse_unseen_intents(spec: DecisionSpec, rows: Sequence[DecisionRow]) -> None:
+    """What no row shows would be answered as something else, and surely so."""
+    unseen = sorted(set(spec.intents) - {row.intent for row in rows})
+    if unseen:
+        raise InvalidDocument(
+            "RUNG-TABLE-CLASSES",
+            f"the first {FIT_SHARE:.0%} of the rows, which models are fitted on, have no row of "
+            f"intent '{unseen[0]}'",
+            way_out="Add rows of it, or take it out of decision.yaml.",
+        )
 
 
 def _texts(spec: DecisionSpec, rows: Sequence[DecisionRow]) -> LabelledTexts:

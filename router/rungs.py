@@ -38,6 +38,7 @@ from rules.ruleset import RulesEngine
 
 T = TypeVar("T")
 CANDIDATES = 5  # passages that a later rung or a person sees
+LEAST_LETTERS = 3  # "PIN" may be a message; a smiley or "x" is none
 QUEUE_SHARE = 0.25
 SMOOTHING = 0.05  # the last twenty pieces of work or so
 
@@ -117,6 +118,9 @@ class ClassicalRung:
         text = str(request.facts[self._spec.request.text])
         if known.language not in self._covered:
             why = f"the text is in {known.language}, which no model here covers"
+            return Verdict(outcomes=(), reasons=(why,), version=self.version, rung=self.name)
+        if sum(letter.isalpha() for letter in text) < LEAST_LETTERS:
+            why = "the text has too few letters to say anything"
             return Verdict(outcomes=(), reasons=(why,), version=self.version, rung=self.name)
         row = known.features
         # The thread may end after the deadline, when `known` has been read: it changes nothing.

@@ -153,6 +153,7 @@ class Live:
     ladder: Ladder
     door: LanguageDoor
     versions: tuple[str, ...]  # of the release and of its indexes
+    written: tuple[str, str]  # decision.yaml and rules.yaml, as they were trained
     seen_at: float  # monotonic seconds
 
 
@@ -285,8 +286,8 @@ class Runtime:
             self._live.pop((tenant_id, name), None)
             raise NotFound(
                 "RUNG-DECISION-UNKNOWN",
-                "there is no such decision",
-                way_out="Train it with `rung train`, or ask for one that exists.",
+                f"there is no decision '{name}' of tenant '{tenant_id}'",
+                way_out=f"Train it with `rung train`. Live: {self._shown_names(tenant_id)}.",
             )
         corpora = self.store.current_indexes(tenant_id, name)
         versions = (release, *(corpora[corpus] for corpus in sorted(corpora)))
@@ -301,7 +302,14 @@ class Runtime:
         ladder = build_ladder(
             parts, release=release, door=door, models=self._models, clock=self._clock
         )
-        return Live(spec=parts.spec, ladder=ladder, door=door, versions=versions, seen_at=now)
+        return Live(
+            spec=parts.spec,
+            ladder=ladder,
+            door=door,
+            versions=versions,
+            written=(parts.decision_yaml, parts.rules_yaml),
+            seen_at=now,
+        )
 
     def _load(self, tenant_id: str, release: str, corpora: Mapping[str, str]) -> LadderParts:
         files = self.artifacts.get(tenant_id, release, RELEASE).files
@@ -326,6 +334,9 @@ class Runtime:
     def _the_embedder(self) -> TextEmbedder:
         self._embedder = self._embedder or self._open_embedder()
         return self._embedder
+
+    def _shown_names(self, tenant_id: str) -> str:
+        return ", ".join(self.store.decision_names(tenant_id)) or "none"
 
     def _pseudonym(self, tenant_id: str, entity: str) -> str:
         """Keyed, so that whoever reads the store cannot try out every customer's number."""

@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator, FormatChecker
+from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[import-untyped]
+from jsonschema.exceptions import best_match  # type: ignore[import-untyped]
 from referencing import Registry, Resource
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference" / "schemas"
@@ -21,7 +22,7 @@ def faults(name: str, document: Any) -> list[str]:
     validator = Draft202012Validator(
         SCHEMAS[name], registry=REGISTRY, format_checker=FormatChecker()
     )
+    deepest = [best_match([error]) for error in validator.iter_errors(document)]
     return [
-        f"{'/'.join(map(str, error.absolute_path))}: {error.message[:300]}"
-        for error in validator.iter_errors(document)
+        f"{'/'.join(map(str, error.absolute_path))}: {error.message[-300:]}" for error in deepest
     ]

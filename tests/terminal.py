@@ -15,17 +15,12 @@ PATIENCE_S = 300  # far above what any command here takes; reached only where on
 
 
 def environment(home: Path, **further: str) -> dict[str, str]:
-    """Without any RUNG_ name of the shell that runs the tests.
-
-    One thread for linear algebra: several wait for one another on matrices as small as these.
-    """
+    """Without any RUNG_ name of the shell that runs the tests."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RUNG_")}
     return {
         **kept,
         "RUNG_HOME": str(home),
         "PYTHONPATH": str(ROOT),
-        "OPENBLAS_NUM_THREADS": "1",
-        "OMP_NUM_THREADS": "1",
         **further,
     }
 
@@ -41,7 +36,7 @@ def run(
     return subprocess.run(
         command(*words),
         env=environment(home, **(env or {})),
-        cwd=home.parent,
+        cwd=_made(home.parent),
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,
@@ -53,3 +48,8 @@ def told(home: Path, *words: object, env: Mapping[str, str] | None = None) -> An
     ended = run(home, *words, "--json", env=env)
     assert ended.returncode == 0, f"{words}\n{ended.stdout}\n{ended.stderr}"
     return json.loads(ended.stdout)
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

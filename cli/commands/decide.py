@@ -4,12 +4,15 @@ import asyncio
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.decision_folder import is_decision
+from cli.decision_folder import DecisionFolder, is_decision
 from cli.told import DEFAULT_TENANT, AsJson, Tenant, errors_told, note, read_text
+
+if TYPE_CHECKING:
+    from router.runtime import Live
 
 Spec = Annotated[
     str, typer.Argument(help="A trained decision's name or folder, or a rule file such as r.yaml.")
@@ -25,19 +28,19 @@ def decide(
         from core.json_source import parse_json_lines
 
         # All are read before any is decided: a bad line leaves no half answer behind.
-        requests = [content for _, content in parse_json_lines(read_text(facts))]
+        requests = list(parse_json_lines(read_text(facts)))
         if spec.endswith((".yaml", ".yml")) and not is_decision(Path(spec)):
             _by_rules(Path(spec), requests, as_json)
         else:
             _by_ladder(spec, requests, tenant, as_json)
 
 
-def _by_rules(path: Path, requests: list[Any], as_json: bool) -> None:
+def _by_rules(path: Path, requests: list[tuple[int, Any]], as_json: bool) -> None:
     from cli.render import readable_rules
     from rules.ruleset import RulesEngine
 
     engine = RulesEngine.from_text(read_text(path))
-    decided = [(request, engine.decide(request)) for request in requests]
+    decided = [(request, engine.decide(request)) for _, request in requests]
     for request, verdict in decided:
         if as_json:
             typer.echo(json.dumps(asdict(verdict)))
@@ -45,9 +48,10 @@ def _by_rules(path: Path, requests: list[Any], as_json: bool) -> None:
             typer.echo(f"\n{json.dumps(request)}\n{readable_rules(verdict)}")
 
 
-def _by_ladder(spec: str, requests: list[Any], tenant: str, as_json: bool) -> None:
+def _by_ladder(spec: str, requests: list[tuple[int, Any]], tenant: str, as_json: bool) -> None:
     from cli.home import open_home, open_runtime
     from cli.render import readable_decision, readable_facts
+    from core.errors import RungError
     from core.store.codec import to_text
 
     name = name_of(spec)
@@ -57,10 +61,15 @@ def _by_ladder(spec: str, requests: list[Any], tenant: str, as_json: bool) -> No
 
         async def run() -> None:
             live = await runtime.live(tenant, name)
-            for request in requests:  # a bad one is told before the first is decided
-                runtime.request(live.spec, tenant, request)
+            tell_if_changed(spec, live)
+            for line, request in requests:  # a bad one is told before the first is decided
+                try:
+                    runtime.request(live.spec, tenant, request)
+                except RungError as error:
+                    error.line = line
+                    raise
             try:
-                for request in requests:
+                for _, request in requests:
                     decision = await runtime.decide(tenant, name, request)
                     if as_json:
                         typer.echo(to_text(decision))
@@ -70,6 +79,15 @@ def _by_ladder(spec: str, requests: list[Any], tenant: str, as_json: bool) -> No
                 await runtime.close()
 
         asyncio.run(run())
+
+
+def tell_if_changed(spec: str, live: "Live") -> None:
+    """A folder names a decision; what answers is what was trained."""
+    if not is_decision(Path(spec)):
+        return
+    folder = DecisionFolder.read(Path(spec))
+    if (folder.decision_yaml, folder.rules_yaml) != live.written:
+        note(f"{spec} differs from the live release, which answers; `rung train` takes it over")
 
 
 def name_of(spec: str) -> str:

@@ -42,7 +42,7 @@ def decision(
     import asyncio
 
     with errors_told(as_json):
-        from cli.commands.decide import name_of
+        from cli.commands.decide import name_of, tell_if_changed
         from cli.commands.train import readable_ladder
         from cli.home import open_home, open_runtime
         from lab.decision_rows import read_decision_rows
@@ -53,6 +53,7 @@ def decision(
             # Every rung is asked on every row: with a paid model that would be real money.
             runtime = open_runtime(home, keyless=True)
             live = asyncio.run(runtime.live(tenant, name_of(spec)))
+            tell_if_changed(spec, live)
             rows = read_decision_rows(live.spec, data)
             seen = observe(live.ladder, rows, lambda n, total: progress("scoring", n, total))
             report = evaluate_observed(live.spec, live.ladder.policy, seen, seed=seed)

@@ -1,5 +1,6 @@
 """`rung init`: a decision's folder to start from."""
 
+import re
 import shutil
 from pathlib import Path
 from typing import Annotated
@@ -21,6 +22,9 @@ def init(
 
         try:
             shutil.copytree(TEMPLATE, folder)
+            written = folder / "decision.yaml"
+            text = written.read_text("utf-8")
+            written.write_text(text.replace("name: my_decision", f"name: {_name(folder)}"), "utf-8")
         except OSError as error:
             raise InvalidDocument(
                 "RUNG-FILE-WRITE",
@@ -30,6 +34,12 @@ def init(
     files = sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
     told = {"folder": str(folder), "files": files}
     tell(told, as_json, lambda: _readable(folder, files))
+
+
+def _name(folder: Path) -> str:
+    """A decision is known by its name, so two folders must not begin with the same one."""
+    letters = re.sub(r"[^a-z0-9]+", "_", folder.absolute().name.lower()).strip("_")[:60]
+    return letters if letters[:1].isalpha() else f"d_{letters}".rstrip("_")
 
 
 def _readable(folder: Path, files: list[str]) -> str:

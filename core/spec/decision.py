@@ -109,16 +109,17 @@ class DecisionSpec(Strict):
         truths = {*self.outcomes, ANSWER, WRONG_ANSWER, PERSON}
         for name, intent in self.intents.items():
             if intent.outcome and intent.outcome not in self.outcomes:
-                raise ValueError(f"intent '{name}' names no outcome: {intent.outcome}")
+                raise ValueError(f"intent '{name}' names '{intent.outcome}', which is no outcome")
             if intent.handler and intent.handler not in self.handlers:
-                raise ValueError(f"intent '{name}' names no handler: {intent.handler}")
+                raise ValueError(f"intent '{name}' names '{intent.handler}', which is no handler")
         if self.out_of_scope and self.out_of_scope in self.intents:
             raise ValueError(f"'{self.out_of_scope}' is out of scope, so it is no intent")
         if self.risk and self.risk.outcome not in self.outcomes:
-            raise ValueError(f"risk names no outcome: {self.risk.outcome}")
+            raise ValueError(f"risk names '{self.risk.outcome}', which is no outcome")
         for entry in self.costs.matrix:
-            if entry.outcome not in truths or entry.truth not in truths:
-                raise ValueError(f"costs.matrix: {entry.outcome} or {entry.truth} is no outcome")
+            for name in (entry.outcome, entry.truth):
+                if name not in truths:
+                    raise ValueError(f"costs.matrix names '{name}', which is no outcome")
         for name in self.costs.rungs:
             if name not in ORDER:
                 raise ValueError(f"costs.rungs: '{name}' is no rung; write one of {ORDER}")

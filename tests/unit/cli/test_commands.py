@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import typer
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from typer.testing import CliRunner
 
 from cli.commands.evaluate import RESERVED

@@ -58,7 +58,7 @@ def broken(path: Path, old: str, new: str) -> int:
 # --- decisions
 
 
-@pytest.mark.parametrize("name", ["nope", "no such name", "../etc", "", "n\u00f6", "a" * 500])
+@pytest.mark.parametrize("name", ["nope", "no such name", "../etc", "n\u00f6"])
 def test_an_unknown_decision(refused: Any, tmp_path: Path, name: str) -> None:
     facts = written(tmp_path / "facts.jsonl", [ROW])
     assert refused("decide", name, "--facts", facts)["code"] == "RUNG-DECISION-UNKNOWN"
@@ -84,31 +84,34 @@ def test_a_folder_that_is_not_there(refused: Any, tmp_path: Path, command: str) 
     assert refused(command, tmp_path / "absent", *data)["code"] == "RUNG-FILE-READ"
 
 
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        ("version: ", "versoin: "),
-        ("  error: 10", "  error: ten"),
-        ("  error: 10", "  error: .nan"),
-        ("  horizon_days: 30", "  horizon_days: -1"),
-        ("type: number", "type: numeral"),
-        ("  kpi: {name", "  kpi: {nmae"),
-        ("name: my_decision", "name: My Decision"),
-        ("outcome: refund}", "outcome: refunds}"),
-        ("  owner: the support team", "  owner: &a the support team"),
-        ("budgets:", "budgets: {"),
-    ],
-)
+MALFORMED = [
+    ("  error: 10", "  error: ten"),
+    ("  error: 10", "  error: .nan"),
+    ("  horizon_days: 30", "  horizon_days: -1"),
+    ("  owner: the support team", "  owner: *nobody"),
+    ("  kpi: {name", "  kpi: {nmae"),
+    ("type: number", "type: numeral"),
+    ("name: my_decision", "name: My Decision"),
+    ('version: "1"', 'version: "1"\nversion: "1"'),
+    ("budgets:", "budget_s: {}\nbudgets:"),
+]
+
+
+@pytest.mark.parametrize(("old", "new"), MALFORMED)
 def test_a_malformed_decision_names_its_line(
     refused: Any, folder: Path, old: str, new: str
 ) -> None:
     line = broken(folder / "decision.yaml", old, new)
     error = refused("check", folder)
-    assert error["code"].startswith("RUNG-YAML-")
-    # What is unfinished is seen only where it ought to have ended; a reference where it stands.
-    assert error["line"] is not None and error["line"] >= min(line, 2)
-    if "outcome" not in old and "{" not in new[-1:]:
-        assert error["line"] == line
+    assert error["code"] in ("RUNG-YAML-SYNTAX", "RUNG-YAML-CONTENT", "RUNG-YAML-ALIAS")
+    assert error["line"] == line + (new.startswith("version"))  # the second one is one too many
+
+
+def test_an_outcome_that_is_none(refused: Any, folder: Path) -> None:
+    broken(folder / "decision.yaml", "outcome: refund}", "outcome: refunds}")
+    error = refused("check", folder)
+    assert error["code"] == "RUNG-YAML-CONTENT"
+    assert "wants_refund" in error["message"] and "refunds" in error["message"]
 
 
 def test_rules_that_do_not_fit_the_decision(refused: Any, folder: Path) -> None:
@@ -170,7 +173,9 @@ def test_rows_that_cannot_be_trained_on(
     assert not (tmp_path / "home" / "artifacts").exists()
 
 
-@pytest.mark.parametrize("text", ['{"message": NaN}', '{"message": 1e999}', "{", '{"a": 1, "a": 1}'])
+@pytest.mark.parametrize(
+    "text", ['{"message": NaN}', '{"message": 1e999}', "{", '{"a": 1, "a": 1}']
+)
 def test_lines_that_are_no_json(refused: Any, folder: Path, tmp_path: Path, text: str) -> None:
     rows = written(tmp_path / "rows.jsonl", [GOOD])
     rows.write_text(rows.read_text() + text + "\n")

@@ -1,0 +1,205 @@
+"""What every command prints with --json, on real input, is what its schema says."""
+
+import csv
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from cli.main import app
+from tests.conftest import Training, simulated
+from tests.schemas import faults
+from tests.terminal import EXAMPLE, told
+
+FIGURES = ("ndcg@10", "ndcg@1", "success@1", "recall@100", "map", "mrr@10")
+
+
+def lines(home: Path, *words: object) -> list[Any]:
+    """What a command prints in this process, so that models are loaded once for all of them."""
+    result = CliRunner().invoke(app, [*map(str, words)], env={"RUNG_HOME": str(home)})
+    assert result.exit_code == 0, result.output
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_embed(training: Training) -> None:
+    assert faults("embed", training.embedded) == []
+    assert [job["corpus"] for job in training.embedded["jobs"]] == ["corpus", "corpus_business"]
+    assert {job["state"] for job in training.embedded["jobs"]} == {"done"}
+
+
+def test_what_waits_already_is_not_queued_again(training: Training, own_home: Path) -> None:
+    (first,) = lines(own_home, "embed", EXAMPLE, "--json")
+    (second,) = lines(own_home, "embed", EXAMPLE, "--json")
+    assert faults("embed", first) == []
+    assert first == second
+    assert {job["state"] for job in first["jobs"]} == {"queued"}
+    done, waiting = ({job["id"] for job in told["jobs"]} for told in (training.embedded, first))
+    assert not done & waiting
+
+
+def test_train(training: Training) -> None:
+    told = training.trained
+    assert faults("train", told) == []
+    rows = told["report"]["rows"]
+    assert sum(rows.values()) == len(training.history.read_text().splitlines())
+    ladder = told["report"]["ladder"]
+    assert sum(rung["n"] for rung in ladder["rungs"].values()) == rows["test"]
+    assert ladder["cost_per_decision"]["n"] == rows["test"]
+
+
+def test_decide_by_ladder(own_home: Path, training: Training) -> None:
+    requests = EXAMPLE / "requests.jsonl"
+    decided = lines(own_home, "decide", EXAMPLE, "--facts", requests, "--json")
+    assert len(decided) == 23
+    assert [faults("decide", decision) for decision in decided] == [[]] * 23
+    assert {decision["release"] for decision in decided} == {training.trained["release"]}
+    for decision in decided:
+        *before, last = decision["steps"]
+        assert all(step["action"] == "next" for step in before)
+        ends = ("person",) if decision["rung"] == "person" else ("answer", "earlier")
+        assert last["action"] in ends
+
+
+def test_a_bad_line_leaves_nothing_decided(own_home: Path, tmp_path: Path) -> None:
+    facts = tmp_path / "facts.jsonl"
+    good = (EXAMPLE / "requests.jsonl").read_text().splitlines()
+    facts.write_text("\n".join([*good, '{"message": "hello", "amount": -3}']))
+    words = ["decide", str(EXAMPLE), "--facts", str(facts), "--json"]
+    result = CliRunner().invoke(app, words, env={"RUNG_HOME": str(own_home)})
+    assert result.exit_code == 2
+    refusal = json.loads(result.stdout)  # alone on standard output
+    assert faults("error", refusal) == []
+    assert refusal["error"]["code"].startswith("RUNG-FACTS-")
+    assert stored(own_home) == 0
+    lines(own_home, "decide", EXAMPLE, "--facts", EXAMPLE / "requests.jsonl", "--json")
+    assert stored(own_home) == 23
+
+
+def stored(home: Path) -> int:
+    with sqlite3.connect(home / "rung.db") as connection:
+        (count,) = connection.execute("select count(*) from decisions").fetchone()
+    return int(count)
+
+
+def test_evaluate_decision(own_home: Path, tmp_path: Path, training: Training) -> None:
+    rows = tmp_path / "later.jsonl"
+    simulated(rows, rows=40, seed=3, split="test")
+    (told,) = lines(own_home, "evaluate", EXAMPLE, "--data", rows, "--json")
+    assert faults("evaluate-decision", told) == []
+    assert told["release"] == training.trained["release"]
+    assert told["ladder"]["cost_per_decision"]["n"] == 40
+    assert stored(own_home) == 0  # judging is no deciding
+    (again,) = lines(own_home, "evaluate", "payments_support", "--data", rows, "--json")
+    assert again == told
+
+
+def test_bench_decide(own_home: Path) -> None:
+    measured = told(own_home, "bench", "decide", "--n", 20)
+    assert faults("bench-decide", measured) == []
+    for way in ("in_process", "http"):
+        assert [figures["n"] for figures in measured[way].values()] == [20, 20, 20]
+        for figures in measured[way].values():
+            assert figures["p50_ms"] <= figures["p95_ms"] <= figures["p99_ms"]
+    # It works on a copy: neither its decisions nor its key are left behind.
+    assert stored(own_home) == 0
+    assert lines(own_home, "key", "list", "--json") == [{"keys": []}]
+
+
+# --- figures on one's own files
+
+SUBJECTS = {
+    "card": ["my card is gone", "the card does not work", "a new card please", "card was eaten"],
+    "transfer": ["where is my transfer", "money not arrived", "send money abroad", "transfer late"],
+    "pin": ["forgot my pin", "change the pin code", "pin is blocked", "need a new pin"],
+    "none": ["what is the weather", "sing a song", "who won the game", "best pizza in town"],
+}
+ENDINGS = ["", " today", " again", ", please", "?", " since monday"]
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> tuple[Path, Path]:
+    """Train and test: the same subjects, no text in both."""
+    paths = (tmp_path / "train.csv", tmp_path / "test.csv")
+    for path, places in zip(paths, ([0, 1, 2], [3]), strict=True):
+        with path.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["text", "label", "channel"])
+            for label, texts in SUBJECTS.items():
+                for place in places:
+                    for number, ending in enumerate(ENDINGS):
+                        channel = "app" if number % 3 else "phone"
+                        writer.writerow([texts[place] + ending, label, channel])
+    return paths
+
+
+def test_evaluate_router(tables: tuple[Path, Path], tmp_path: Path) -> None:
+    train, test = tables
+    words = ["evaluate", "router", "--train", train, "--test", test, "--json"]
+    (plain,) = lines(tmp_path, *words)
+    assert faults("evaluate-router", plain) == []
+    assert plain["n"] == 24 and not {key for key in plain if "scope" in key or "oos" in key}
+    (scoped,) = lines(tmp_path, *words, "--out-of-scope", "none", "--slice", "channel")
+    assert faults("evaluate-router", scoped) == []
+    assert scoped.keys() - plain.keys() >= {"oos_auroc", "oos_recall", "in_scope_accuracy"}
+    assert scoped["oos_n"] == {"out_of_scope": 6, "in_scope": 18}
+    assert {name: part["n"] for name, part in scoped["slices"]["channel"].items()} == {
+        "app": 16,
+        "phone": 8,
+    }
+
+
+def test_evaluate_ranker(tmp_path: Path) -> None:
+    collection(tmp_path)
+    (told,) = lines(tmp_path, "evaluate", "ranker", "--beir", tmp_path, "--json")
+    assert faults("evaluate-ranker", told) == []
+    assert told["n_documents"] == len(THINGS) and told["n_queries"] == len(THINGS)
+    assert told["promoted"] == ("learned" if told["uplift"]["ci_low"] > 0 else "hybrid")
+    for system in told["systems"].values():
+        for figure in FIGURES:
+            low, high = system["intervals"][figure]
+            assert 0 <= low <= system[figure] <= high <= 1
+    learned, hybrid = (told["systems"][name]["ndcg@10"] for name in ("learned", "hybrid"))
+    assert told["uplift"]["diff"] == pytest.approx(learned - hybrid)
+
+
+THINGS = [
+    "card",
+    "transfer",
+    "pin",
+    "fee",
+    "limit",
+    "loan",
+    "statement",
+    "address",
+    "debit",
+    "phone",
+]
+ASKED = ["how do I change the {}", "the {} does not work", "where is my {}", "what costs a {}"]
+ASKED += ["I lost the {}", "is a {} safe"]
+
+
+def collection(folder: Path) -> None:
+    """A BEIR folder of an article about each thing; each question but one is for training."""
+    documents = [
+        {"_id": f"d-{thing}", "title": thing.title(), "text": f"All about the {thing} and its use."}
+        for thing in THINGS
+    ]
+    queries = [
+        {"_id": f"q-{thing}-{place}", "text": words.format(thing)}
+        for thing in THINGS
+        for place, words in enumerate(ASKED)
+    ]
+    for name, rows in (("corpus", documents), ("queries", queries)):
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "qrels").mkdir()
+    splits: dict[str, list[str]] = {"train": [], "test": []}
+    for query in queries:
+        _, thing, place = query["_id"].split("-")
+        split = "test" if int(place) == len(ASKED) - 1 else "train"
+        splits[split].append(f"{query['_id']}\td-{thing}\t1\n")
+    for split, judged in splits.items():
+        text = "query-id\tcorpus-id\tscore\n" + "".join(judged)
+        (folder / "qrels" / f"{split}.tsv").write_text(text)
