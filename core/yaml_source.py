@@ -100,7 +100,7 @@ def _line_named(node: yaml.Node | None, message: str) -> int | None:
         elif isinstance(here, yaml.ScalarNode):
             values.setdefault(here.value, []).append(here.start_mark.line + 1)
     for name in reversed(_QUOTED.findall(message)):
-        for found in (values, keys):
+        for found in (keys, values):
             if len(found.get(name, [])) == 1:
                 return found[name][0]
     return None
@@ -150,5 +150,6 @@ def parse_document(
             "RUNG-YAML-CONTENT",
             f"{path}: {message}",
             way_out=f"See {page} for what may stand here.",
-            line=_line_named(node, message) or _line_of(node, first["loc"]),
+            line=(first["type"] == "value_error" and _line_named(node, message))
+            or _line_of(node, first["loc"]),
         ) from error

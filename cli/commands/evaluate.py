@@ -1,6 +1,5 @@
 """`rung evaluate`: figures on your own files, each with its interval."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -103,13 +102,14 @@ def router(
         from cli.home import default_embedder
         from lab.evaluate_router import evaluate_router as evaluate_on
         from lab.fit_intent import fit_intent
+        from lab.reproducible import one_blas_thread
 
-        model = fit_intent(
-            rows, default_embedder(), out_of_scope=out_of_scope, seed=seed, progress=note
-        )
+        embedder = default_embedder()
+        with one_blas_thread():
+            model = fit_intent(rows, embedder, out_of_scope=out_of_scope, seed=seed, progress=note)
         note("scoring the test file")
         report = evaluate_on(model, rows, held_out, out_of_scope=out_of_scope, seed=seed)
-    tell(report, as_json, lambda: json.dumps(report, indent=2))
+    tell(report, as_json, lambda: _readable_router(report))
 
 
 @app.command("ranker")
@@ -130,5 +130,48 @@ def ranker(
     tell(report, as_json, lambda: _readable_ranker(report))
 
 
+def _readable_router(report: dict[str, Any]) -> str:
+    lines = [f"{'figure':<34}{'value':>9}   95 % interval   (n = {report['n']})"]
+    for name, interval in sorted(report["intervals"].items()):
+        lines.append(f"{name:<34}{report[name]:9.4f}   {_interval(*interval)}")
+    for row in report["coverage"]:
+        name = f"accuracy, surest {row['coverage']:.0%}"
+        lines.append(
+            f"{name:<34}{row['accuracy']:9.4f}   {_interval(row['ci_low'], row['ci_high'])}"
+        )
+    for name, base in report["baselines"].items():
+        over = f"over {name} ({base['accuracy']:.3f}), paired"
+        lines.append(
+            f"{over:<34}{base['diff']:+9.4f}   {_interval(base['ci_low'], base['ci_high'])}"
+        )
+    for name in ("oos_auroc", "oos_recall", "in_scope_accuracy"):
+        if name in report:
+            lines.append(
+                f"{name:<34}{report[name]:9.4f}   {_interval(*report['oos_intervals'][name])}"
+            )
+    for column, values in report.get("slices", {}).items():
+        for value, part in values.items():
+            shown = part.get("verdict") or f"{part['accuracy']:.4f}"
+            lines.append(f"{f'{column} = {value}':<34}{shown:>9}   n = {part['n']}")
+    lines.append(f"{'share that needed the embedding':<34}{report['embedding_share']:9.3f}")
+    p50, p99 = report["latency_ms"]["p50"], report["latency_ms"]["p99"]
+    lines.append(f"one request at a time: p50 {p50:.1f} ms, p99 {p99:.1f} ms")
+    return "\n".join(lines)
+
+
 def _readable_ranker(report: dict[str, Any]) -> str:
-    return json.dumps(report, indent=2)
+    metrics = ("ndcg@10", "ndcg@1", "success@1", "recall@100", "map", "mrr@10")
+    lines = [f"{'system':<10}" + "".join(f"{name:>12}" for name in metrics)]
+    for name, system in report["systems"].items():
+        lines.append(f"{name:<10}" + "".join(f"{system[metric]:12.4f}" for metric in metrics))
+    up = report["uplift"]
+    lines.append(
+        f"learned over hybrid, {up['metric']}: {up['diff']:+.4f} "
+        f"{_interval(up['ci_low'], up['ci_high'])}, n = {report['n_queries']}"
+    )
+    lines.append(f"promoted: {report['promoted']}   (gain: {report['gain']})")
+    return "\n".join(lines)
+
+
+def _interval(low: float, high: float) -> str:
+    return f"[{low:.4f}, {high:.4f}]"

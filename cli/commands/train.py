@@ -32,17 +32,14 @@ def train(
             from lab.decision_rows import read_decision_rows
 
             read_decision_rows(folder.spec, data)  # a bad file is told before models are loaded
-            from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
+            from lab.reproducible import one_blas_thread
             from lab.train_decision import Written, train_decision
             from router.runtime import RELEASE
 
             embedder = default_embedder()
             progress("preparing the corpora", 0, 1)
             indexes = {c: _index(home, folder, c, tenant, embedder) for c in folder.spec.corpora}
-            # Sums depend on how many threads share them, and a release must not depend on the
-            # machine; on matrices as small as these one is faster anyway.
-            with threadpool_limits(1, user_api="blas"):
+            with one_blas_thread():
                 trained = train_decision(
                     Written(
                         decision_yaml=folder.decision_yaml,

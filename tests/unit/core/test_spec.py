@@ -44,7 +44,7 @@ def test_the_template_is_a_decision() -> None:
         ("horizon_days: 30", "horizon_days: .nan", "finite", "horizon_days"),
         ("outcome: refund}", "outcome: repay}", "'repay', which is no outcome", "repay"),
         ("handler: help}", "handler: helps}", "'helps', which is no handler", "helps"),
-        ("  text: message", "  text: body", "'body', which is no field", "request"),
+        ("  text: message", "  text: body", "'body', which is no field", "body"),
         ("currency: EUR", "currency: euro", "pattern", "currency"),
         ("error: 10", "error: free", "number", "error"),
         ("error: 10", "error: true", "number", "error"),
@@ -53,13 +53,13 @@ def test_the_template_is_a_decision() -> None:
         ("{outcome: refund, truth", "{outcome: person, truth", "error_rate", "costs"),
         ("price_per_decision: 0.05", "price_per_decision: 0.001", "sum to 0.01", "name"),
         ("help: {corpus: corpus}", "help: {corpus: ../secrets}", "pattern", "corpus"),
-        ("  time: occurred_at", "  entity: amount", "must be of type text", "request"),
+        ("  time: occurred_at", "  entity: amount", "must be of type text", "amount"),
         ("  time: occurred_at", "  entity: message", "pseudonym", "request"),
         (
             "type: text, meaning",
             "type: text, missing: unknown, meaning",
             "cannot be missing",
-            "req",
+            "message:",
         ),
         ('version: "1"', 'version: "1"\nversoin: 2', "no such key", "versoin"),
         (
@@ -72,15 +72,15 @@ def test_the_template_is_a_decision() -> None:
             "  help: {corpus: corpus}",
             "  help: {corpus: corpus, ladder: [llm, retrieval]}",
             "order",
-            "name",
+            "help",
         ),
         (
             "  help: {corpus: corpus}",
             "  help: {corpus: corpus, ladder: [retrieval]}",
             "end with person",
-            "name",
+            "help",
         ),
-        ("  help: {corpus: corpus}", "  help: {}", "name its folder", "name"),
+        ("  help: {corpus: corpus}", "  help: {}", "name its folder", "help"),
     ],
 )
 def test_what_is_refused(old: str, new: str, says: str, at: str) -> None:
