@@ -26,7 +26,7 @@ def pages_with(language: str) -> Iterator[Path]:
     return (page for page in PAGES if snippets(page, language))
 
 
-@pytest.mark.parametrize("page", pages_with("sh"), ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", list(pages_with("sh")), ids=lambda page: page.stem)
 def test_commands_of_a_page_run_one_after_the_other(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
