@@ -19,10 +19,10 @@ import numpy as np
 from cli.commands.keys import revoke_keys
 from cli.decision_folder import DecisionFolder
 from cli.home import Home, open_runtime
-from cli.told import read_text
 from core.contracts import Decision, Json
 from core.errors import Unavailable
 from core.json_source import parse_json_lines
+from core.text_file import read_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cli.told import read_text
+from core.text_file import read_text
 
 if TYPE_CHECKING:
     from core.spec import DecisionSpec

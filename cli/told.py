@@ -5,7 +5,6 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -46,19 +45,6 @@ def tell(content: Any, as_json: bool, readable: Callable[[], str]) -> None:
 def note(text: str) -> None:
     """A line for people; standard output stays for the answer."""
     typer.echo(text, err=True)
-
-
-def read_text(path: Path) -> str:
-    from core.errors import InvalidDocument
-
-    try:
-        return path.read_text("utf-8")
-    except (OSError, UnicodeError, ValueError) as error:
-        raise InvalidDocument(
-            "RUNG-FILE-READ",
-            f"{path} cannot be read ({error.__class__.__name__})",
-            way_out="Name an existing UTF-8 text file.",
-        ) from error
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from core.errors import InvalidDocument, InvalidFacts
 from core.intake import admit
 from core.json_source import parse_json_lines
 from core.spec import DecisionSpec
+from core.text_file import read_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,14 +28,7 @@ class DecisionRow:
 
 def read_decision_rows(spec: DecisionSpec, path: Path) -> list[DecisionRow]:
     """Reads JSON Lines in time order. Raises InvalidDocument that names the line."""
-    try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeError, ValueError) as error:
-        raise InvalidDocument(
-            "RUNG-FILE-READ",
-            f"{path} cannot be read ({error.__class__.__name__})",
-            way_out="Name an existing UTF-8 text file.",
-        ) from error
+    text = read_text(path)
     rows = [_row(spec, content, number) for number, content in parse_json_lines(text)]
     if not rows:
         raise _refused("there are no rows", None)

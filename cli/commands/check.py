@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.decision_folder import DecisionFolder, is_decision
-from cli.told import AsJson, errors_told, read_text, tell
+from cli.told import AsJson, errors_told, tell
+from core.text_file import read_text
 
 if TYPE_CHECKING:
     from rules.ruleset import RulesEngine

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.decision_folder import DecisionFolder, is_decision
-from cli.told import DEFAULT_TENANT, AsJson, Tenant, errors_told, note, read_text
+from cli.told import DEFAULT_TENANT, AsJson, Tenant, errors_told, note
+from core.text_file import read_text
 
 if TYPE_CHECKING:
     from router.runtime import Live

@@ -15,7 +15,9 @@ app = typer.Typer(no_args_is_help=True, help="API keys: create, list, revoke.")
 
 @app.command("create")
 def create(
-    scope: Annotated[list[str], typer.Option(help="What it may do; repeat for several.")],
+    scope: Annotated[
+        list[str], typer.Option(help="decide, read, feedback, review, jobs or admin; repeat it.")
+    ],
     name: Annotated[str, typer.Option(help="Whose key it is.")] = "cli",
     days: Annotated[
         int | None, typer.Option(min=1, max=3650, help="Valid for so many days.")

@@ -6,13 +6,13 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from core.contracts import ANSWER, PERSON, WRONG_ANSWER
-from core.errors import InvalidDocument
 from core.features import FeatureSpec
 from core.money import to_micros
 from core.spec.costs import Budgets, Costs
 from core.spec.framing import Framing
 from core.spec.request import RequestSchema
 from core.spec.strict import Name, Sentence, Strict
+from core.text_file import read_text
 from core.yaml_source import parse_document
 
 RungName = Literal["rules", "classical", "retrieval", "llm", "person"]
@@ -180,14 +180,7 @@ def _ladder_is_ordered(where: str, ladder: tuple[RungName, ...]) -> None:
 def load_spec(folder: Path) -> DecisionSpec:
     """Reads `folder`/decision.yaml (or that file itself). Raises InvalidDocument with the line."""
     path = folder / "decision.yaml" if folder.is_dir() else folder
-    try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeError, ValueError) as error:
-        raise InvalidDocument(
-            "RUNG-FILE-READ",
-            f"{path} cannot be read ({error.__class__.__name__})",
-            way_out="Name a folder with a decision.yaml; `rung init` makes one.",
-        ) from error
+    text = read_text(path, way_out="Name a folder with a decision.yaml; `rung init` makes one.")
     return parse_spec(text)
 
 
