@@ -62,7 +62,7 @@ def test_a_fault_is_an_abstention_and_the_books_balance(fault: str) -> None:
     behaviour, reason, state = FAULTS[fault]
     budget = MemoryBudget()
     with OpenAIServer(behaviour) as server:
-        result = asyncio.run(with_door(config_for(server, timeout_s=0.5), ask, budget=budget))
+        result = asyncio.run(with_door(config_for(server, timeout_s=1.0), ask, budget=budget))
     assert (result.value, result.reason) == (None, reason)
     assert (budget.states, len(server.received)) == ([state], 1)
     assert result.price == budget.spent
@@ -72,7 +72,7 @@ def test_a_fault_is_an_abstention_and_the_books_balance(fault: str) -> None:
 @pytest.mark.parametrize("fault", FAULTS)
 def test_the_next_model_answers_in_its_place(fault: str) -> None:
     with OpenAIServer(FAULTS[fault][0]) as broken, OpenAIServer(Answers(text=GOOD)) as sound:
-        config = config_for(broken, sound, timeout_s=0.5)
+        config = config_for(broken, sound, timeout_s=1.0)
         result = asyncio.run(with_door(config, ask))
     assert result.value is not None
     assert [a.reason for a in result.attempts] == [FAULTS[fault][1], None]
@@ -148,7 +148,7 @@ def test_no_secret_and_no_text_reach_logs_output_or_result(
 ) -> None:
     caplog.set_level(logging.DEBUG, logger="llm")
     with OpenAIServer(FAULTS[fault][0]) as server:
-        result = asyncio.run(with_door(config_for(server, timeout_s=0.5), ask))
+        result = asyncio.run(with_door(config_for(server, timeout_s=1.0), ask))
         assert server.received[0].headers["authorization"] == f"Bearer {KEY}"
     out, err = capfd.readouterr()
     shown = f"{caplog.text}{out}{err}{result!r}"
