@@ -35,10 +35,11 @@ class Artifact:
     meta: Mapping[str, Json]
     files: Mapping[str, bytes]
 
-    def under(self, folder: str) -> dict[str, bytes]:
-        """The files of one part, without its folder."""
-        start = f"{folder}/"
-        return {n[len(start) :]: f for n, f in self.files.items() if n.startswith(start)}
+
+def under(files: Mapping[str, bytes], folder: str) -> dict[str, bytes]:
+    """The files of one part, without its folder."""
+    start = f"{folder}/"
+    return {name[len(start) :]: file for name, file in files.items() if name.startswith(start)}
 
 
 class ArtifactStore:

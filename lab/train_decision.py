@@ -7,7 +7,6 @@ it will be deployed.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from core.embedding import TextEmbedder
 from core.errors import InvalidDocument
 from core.features import compute
 from core.spec import DecisionSpec, parse_spec
-from lab.decision_rows import DecisionRow, read_decision_rows
+from lab.decision_rows import DecisionRow
 from lab.evaluate_decision import evaluate_observed
 from lab.fit_intent import fit_intent
 from lab.fit_policy import fit_policy
@@ -61,7 +60,7 @@ class Trained:
 
 def train_decision(
     written: Written,
-    data: Path,
+    rows: Sequence[DecisionRow],
     indexes: Mapping[str, HybridIndex],
     embedder: TextEmbedder,
     *,
@@ -70,9 +69,8 @@ def train_decision(
     seed: int = 0,
     progress: Progress = lambda step, done, total: None,
 ) -> Trained:
-    """Raises InvalidDocument where the rows cannot be trained on."""
+    """`rows` are in the order of time. Raises InvalidDocument where they cannot be trained on."""
     spec = parse_spec(written.decision_yaml)
-    rows = read_decision_rows(spec, data)
     if len(rows) < LEAST_ROWS:
         raise InvalidDocument(
             "RUNG-TABLE-SHORT",

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from uuid import uuid4
 
-from core.artifacts import ArtifactStore
+from core.artifacts import ArtifactStore, under
 from core.clock import Clock
 from core.contracts import PERSON, Decision, Request
 from core.embedding import TextEmbedder
@@ -83,11 +83,6 @@ class LadderParts:
         embedder: TextEmbedder,
     ) -> "LadderParts":
         """Digests are verified before; raises InvalidDocument where parts do not fit."""
-
-        def under(folder: str) -> dict[str, bytes]:
-            start = f"{folder}/"
-            return {n[len(start) :]: f for n, f in files.items() if n.startswith(start)}
-
         decision_yaml = files["decision.yaml"].decode()
         rules_yaml = files["rules.yaml"].decode()
         spec = parse_spec(decision_yaml)
@@ -96,18 +91,18 @@ class LadderParts:
             rules_yaml=rules_yaml,
             spec=spec,
             rules=RulesEngine.from_text(rules_yaml),
-            intents=IntentModel.from_files(under("intent"), embedder),
-            risk=RiskModel.from_files(under("risk")) if spec.risk else None,
+            intents=IntentModel.from_files(under(files, "intent"), embedder),
+            risk=RiskModel.from_files(under(files, "risk")) if spec.risk else None,
             prompts=Prompts(
                 **{task: files[f"prompts/{task}.md"].decode() for task in PROMPT_TASKS}
             ),
             retrievers={
                 corpus: Retriever.from_files(
-                    under(f"retriever/{corpus}"), index=indexes[corpus], embedder=embedder
+                    under(files, f"retriever/{corpus}"), index=indexes[corpus], embedder=embedder
                 )
                 for corpus in spec.corpora
             },
-            support=SupportModel.from_files(under("support")),
+            support=SupportModel.from_files(under(files, "support")),
             policy=CostPolicy.from_json(json.loads(files["policy.json"]), spec.costs),
         )
 

@@ -31,7 +31,8 @@ def train(
         with open_home() as home, progress_told() as progress:
             from lab.decision_rows import read_decision_rows
 
-            read_decision_rows(folder.spec, data)  # a bad file is told before models are loaded
+            # Before the models are loaded: a bad file is told at once.
+            rows = read_decision_rows(folder.spec, data)
             from lab.reproducible import one_blas_thread
             from lab.train_decision import Written, train_decision
             from router.runtime import RELEASE
@@ -46,7 +47,7 @@ def train(
                         rules_yaml=folder.rules_yaml,
                         prompts=folder.prompts,
                     ),
-                    data,
+                    rows,
                     {corpus: index for corpus, (_, index) in indexes.items()},
                     embedder,
                     door=keyless_door(embedder),
