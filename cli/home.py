@@ -70,7 +70,7 @@ def open_runtime(home: Home, *, keyless: bool = False) -> "Runtime":
 
     config = LanguageConfig() if keyless else LanguageConfig.from_environment(os.environ)
 
-    def door(parts: "LadderParts", embedder: "TextEmbedder") -> LanguageDoor:
+    def door(parts: "LadderParts", embedder: "TextEmbedder | None") -> LanguageDoor:
         per_day = {parts.spec.name: parts.spec.budgets.price_per_day}
         budget = DatabaseBudget(home.store, per_day=per_day)
         return open_door(
@@ -78,7 +78,7 @@ def open_runtime(home: Home, *, keyless: bool = False) -> "Runtime":
             budget=budget,
             clock=home.clock,
             prompts=parts.prompts,
-            embedder=RememberingEmbedder(embedder),
+            embedder=RememberingEmbedder(embedder) if embedder else None,
         )
 
     return Runtime(

@@ -126,21 +126,32 @@ def compute(
     rows: Sequence[Mapping[str, Json]],
     categories: Mapping[str, Sequence[str]],
 ) -> Matrix:
+    """`compute_columns` over the facts of each row; online there is one."""
+    sources = {source for feature in features.values() for source in feature.sources}
+    columns = {source: [row.get(source) for row in rows] for source in sorted(sources)}
+    return compute_columns(features, columns, len(rows), categories)
+
+
+def compute_columns(
+    features: Mapping[str, FeatureSpec],
+    columns: Mapping[str, Column],
+    rows: int,
+    categories: Mapping[str, Sequence[str]],
+) -> Matrix:
     """Shape (rows, features), float64, columns in the order of `features`, NaN where unknown.
 
     `categories` lists the values of each category field; a category becomes its place there.
     """
-    columns = []
+    computed = []
     for feature in features.values():
-        function = KINDS[feature.kind][0]
-        sources: list[Column] = [[row.get(source) for row in rows] for source in feature.sources]
+        sources = [columns[source] for source in feature.sources]
         if feature.kind == "category":
             places = {value: place for place, value in enumerate(categories[feature.sources[0]])}
             sources = [[None if v is None else places[v] for v in sources[0]]]
-        columns.append(function(*sources))
-    if not columns:
-        return np.empty((len(rows), 0), dtype=np.float64)
-    return np.column_stack(columns)
+        computed.append(KINDS[feature.kind][0](*sources))
+    if not computed:
+        return np.empty((rows, 0), dtype=np.float64)
+    return np.column_stack(computed)
 
 
 def digest(names: Sequence[str], row: Matrix) -> str:

@@ -55,8 +55,9 @@ def _row(spec: DecisionSpec, content: Json, number: int) -> DecisionRow:
     truth = _one_of(content, columns.truth, truths, number)
     if truth == ANSWER and not documents:
         raise _refused(f"an answer needs its documents in '{columns.documents}'", number)
-    if spec.request.time and facts[spec.request.time] is None:
-        raise _refused(f"training goes by time, and '{spec.request.time}' is missing", number)
+    time = spec.request.time_field
+    if time and facts[time] is None:
+        raise _refused(f"training goes by time, and '{time}' is missing", number)
     return DecisionRow(
         facts=facts,
         intent=_one_of(content, columns.intent, intents, number),
@@ -84,15 +85,16 @@ def _risky(spec: DecisionSpec, content: Mapping[str, Any], line: int) -> int | N
 
 def _refuse_disorder(spec: DecisionSpec, rows: list[DecisionRow]) -> None:
     """Splits are by time, so the rows must be; a shuffled file would leak the future."""
-    if spec.request.time is None:
+    time = spec.request.time_field
+    if time is None:
         return
-    moments = [datetime.fromisoformat(str(row.facts[spec.request.time])) for row in rows]
+    moments = [datetime.fromisoformat(str(row.facts[time])) for row in rows]
     for number, (earlier, later) in enumerate(pairwise(moments), start=2):
         if later < earlier:
             raise InvalidDocument(
                 "RUNG-TABLE-ORDER",
                 f"row {number} happened before the one above it",
-                way_out=f"Sort the rows by '{spec.request.time}'.",
+                way_out=f"Sort the rows by '{time}'.",
             )
 
 

@@ -76,7 +76,7 @@ def evaluate_observed(
         },
         "accuracy": _accuracy([s for s in settled if s.right is not None]),
         "saved_against": {},
-        "slices": {name: _slices(name, seen, settled) for name in spec.slices},
+        "slices": {part.name: _slices(part.of, seen, settled) for part in spec.slice_specs},
     }
     for rung in ("rules", "classical", "llm", PERSON):
         others = [always(policy.costs, one, rung) for one in seen]

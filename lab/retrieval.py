@@ -40,13 +40,13 @@ def fit_retriever(
         }
         for several in (False, True)
     )
-    text = spec.request.text
+    text_of = spec.request.text_of
     # A question that takes two texts would tie their documents into one group, and with enough of
     # them the whole corpus: no fold could then be held out. The ranker learns from the others.
     fitted = fit_ranker(
         index,
         embedder,
-        [(name, str(row.facts[text])) for name, row in single.items()],
+        [(name, text_of(row.facts)) for name, row in single.items()],
         {name: row.documents for name, row in single.items()},
         seed=seed,
         progress=progress,
@@ -54,7 +54,7 @@ def fit_retriever(
     judged = judged_queries(
         index,
         embedder,
-        {name: str(row.facts[text]) for name, row in compound.items()},
+        {name: text_of(row.facts) for name, row in compound.items()},
         {name: dict.fromkeys(row.documents, 1) for name, row in compound.items()},
     )
     lists = lists_of(index, fitted) + [_compound(index, fitted.ranker, one) for one in judged]

@@ -143,9 +143,9 @@ def _texts(spec: DecisionSpec, rows: Sequence[DecisionRow]) -> LabelledTexts:
     """Without the languages that the classical rung abstains on."""
     detector = LanguageDetector()
     kept = [
-        (str(row.facts[spec.request.text]), row.intent)
+        (spec.request.text_of(row.facts), row.intent)
         for row in rows
-        if detector.detect(str(row.facts[spec.request.text])).code in COVERED
+        if detector.detect(spec.request.text_of(row.facts)).code in COVERED
     ]
     return LabelledTexts(texts=[text for text, _ in kept], labels=[label for _, label in kept])
 

@@ -28,7 +28,7 @@ class Reader:
     """Some 0.1 ms: a trace holds language and features even where a rule answers."""
 
     def __init__(self, spec: DecisionSpec, languages: LanguageDetector) -> None:
-        self._text = spec.request.text
+        self._request = spec.request
         self._features = spec.risk.features if spec.risk else {}
         self._categories: Mapping[str, Sequence[str]] = {
             name: field.values for name, field in spec.request.fields.items()
@@ -36,7 +36,7 @@ class Reader:
         self._languages = languages
 
     def read(self, request: Request) -> Known:
-        text = str(request.facts[self._text])
+        text = self._request.text_of(request.facts)
         row: Matrix = compute(self._features, [request.facts], self._categories)[0]
         return Known(
             language=self._languages.detect(text).code,

@@ -25,11 +25,10 @@ from core.contracts import (
     Verdict,
 )
 from core.errors import Overloaded
-from core.features import Matrix
 from core.money import to_amount
 from core.spec import DecisionSpec
 from llm.door import LanguageDoor, LanguageResult
-from router.intent import IntentModel
+from router.intent import IntentModel, IntentPrediction
 from router.policy import cheapest_outcome
 from router.reading import Known
 from router.risk import RiskModel
@@ -38,6 +37,7 @@ from rules.ruleset import RulesEngine
 
 T = TypeVar("T")
 CANDIDATES = 5  # passages that a later rung or a person sees
+TOLD_RISK = 0.1  # a smaller risk beside an intent is no reason for anything
 LEAST_LETTERS = 3  # "PIN" may be a message; a smiley or "x" is none
 QUEUE_SHARE = 0.25
 SMOOTHING = 0.05  # the last twenty pieces of work or so
@@ -95,13 +95,15 @@ class RulesRung:
 
 
 class ClassicalRung:
+    """Intents of the text, where there is one, and the risk of the structured facts."""
+
     name = "classical"
 
     def __init__(
         self,
         *,
         spec: DecisionSpec,
-        intents: IntentModel,
+        intents: IntentModel | None,
         risk: RiskModel | None,
         covered: frozenset[str],
         version: str,
@@ -115,45 +117,74 @@ class ClassicalRung:
         self.version = version
 
     async def judge(self, request: Request, known: Known, deadline_s: float) -> Verdict:
-        text = str(request.facts[self._spec.request.text])
-        if known.language not in self._covered:
-            why = f"the text is in {known.language}, which no model here covers"
-            return Verdict(outcomes=(), reasons=(why,), version=self.version, rung=self.name)
-        if sum(letter.isalpha() for letter in text) < LEAST_LETTERS:
-            why = "the text has too few letters to say anything"
-            return Verdict(outcomes=(), reasons=(why,), version=self.version, rung=self.name)
+        text = self._spec.request.text_of(request.facts)
+        if self._intents and known.language not in self._covered:
+            return self._abstains(f"the text is in {known.language}, which no model here covers")
+        if self._intents and sum(letter.isalpha() for letter in text) < LEAST_LETTERS:
+            return self._abstains("the text has too few letters to say anything")
         row = known.features
         # The thread may end after the deadline, when `known` has been read: it changes nothing.
         risk, prediction = await self._models.run(
             lambda: (
                 float(self._risk.predict(row[None, :])[0]) if self._risk else 0.0,
-                self._intents.predict([text]),
+                self._intents.predict([text]) if self._intents else None,
             )
         )
+        reasons: list[str] = []
+        details: dict[str, Json] = {}
+        if prediction is None:
+            known.belief = self._by_fields(risk)
+        else:
+            reasons, details = self._read(known, prediction, risk)
+        if self._risk and (risk >= TOLD_RISK or prediction is None):
+            why = ", ".join(reason.feature for reason in self._risk.reasons(row))
+            most = f", most by: {why}" if why else ""
+            reasons.append(f"{self._name_of_risk()} {risk:.2f}{most}")
+        best = cheapest_outcome(self._spec.costs, sorted(self._spec.outcomes), known.belief)
+        return Verdict(
+            outcomes=(best,),
+            reasons=tuple(reasons),
+            version=self.version,
+            rung=self.name,
+            belief=known.belief,
+            details=details | {"risk": round(risk, 6) if self._risk else None},
+        )
+
+    def _abstains(self, why: str) -> Verdict:
+        return Verdict(outcomes=(), reasons=(why,), version=self.version, rung=self.name)
+
+    def _name_of_risk(self) -> str:
+        """With intents it is a risk beside them; alone it is the probability of its outcome."""
+        return "risk" if self._intents or not self._spec.risk else f"P({self._spec.risk.outcome})"
+
+    def _by_fields(self, risk: float) -> dict[str, float]:
+        declared = self._spec.risk
+        assert declared is not None and declared.otherwise is not None  # the spec holds it so
+        return dict(sorted({declared.outcome: risk, declared.otherwise: 1 - risk}.items()))
+
+    def _read(
+        self, known: Known, prediction: IntentPrediction, risk: float
+    ) -> tuple[list[str], dict[str, Json]]:
+        """Puts belief and handler into `known`; reasons and details of the text's intent."""
         outside = float(prediction.out_of_scope[0])
+        intents = self._intents.intents if self._intents else ()
         by_intent = {
             intent: (1 - risk) * (1 - outside) * float(p)
-            for intent, p in zip(self._intents.intents, prediction.probabilities[0], strict=True)
+            for intent, p in zip(intents, prediction.probabilities[0], strict=True)
         }
         known.belief = self._belief(by_intent, risk, (1 - risk) * outside)
         top = max(sorted(by_intent), key=lambda intent: by_intent[intent])
         known.handler = self._handler(top, known.belief)
-        best = cheapest_outcome(self._spec.costs, sorted(self._spec.outcomes), known.belief)
+        reasons = [f"intent {top} with probability {by_intent[top]:.2f}"]
+        if outside >= 0.5:
+            reasons.append(f"out of scope with probability {outside:.2f}")
         details: dict[str, Json] = {
             "intent": top,
             "intent_probability": round(by_intent[top], 6),
             "out_of_scope": round(outside, 6),
-            "risk": round(risk, 6) if self._risk else None,
             "embedded": bool(prediction.embedded[0]),
         }
-        return Verdict(
-            outcomes=(best,),
-            reasons=self._reasons(top, by_intent[top], risk, outside, row),
-            version=self.version,
-            rung=self.name,
-            belief=known.belief,
-            details=details,
-        )
+        return reasons, details
 
     def _belief(
         self, by_intent: Mapping[str, float], risk: float, outside: float
@@ -171,17 +202,6 @@ class ClassicalRung:
         handler = self._spec.intents[top].handler
         truth = max(sorted(belief), key=lambda name: belief[name])
         return handler if handler and truth in (ANSWER, PERSON) else None
-
-    def _reasons(
-        self, top: str, probability: float, risk: float, outside: float, row: Matrix
-    ) -> tuple[str, ...]:
-        reasons = [f"intent {top} with probability {probability:.2f}"]
-        if outside >= 0.5:
-            reasons.append(f"out of scope with probability {outside:.2f}")
-        if self._risk and self._spec.risk and risk >= 0.1:
-            why = ", ".join(reason.feature for reason in self._risk.reasons(row))
-            reasons.append(f"risk {risk:.2f}, most by: {why}")
-        return tuple(reasons)
 
 
 class RetrievalResult(Protocol):
@@ -210,7 +230,7 @@ class RetrievalRung:
         version: str,
         models: Models,
     ) -> None:
-        self._text = spec.request.text
+        self._request = spec.request
         self._corpora = {name: handler.corpus for name, handler in spec.handlers.items()}
         self._retrievers = retrievers
         self._models = models
@@ -220,7 +240,7 @@ class RetrievalRung:
         corpus = self._corpora.get(known.handler or "")
         if corpus is None:
             return self._abstains("no corpus answers this kind of request")
-        text = str(request.facts[self._text])
+        text = self._request.text_of(request.facts)
         result = await self._models.run(lambda: self._retrievers[corpus].retrieve(text, CANDIDATES))
         known.evidence = result.passages
         known.quality_any = result.quality_any
@@ -256,7 +276,7 @@ class LanguageRung:
         self.version = version
 
     async def judge(self, request: Request, known: Known, deadline_s: float) -> Verdict:
-        text = str(request.facts[self._spec.request.text])
+        text = self._spec.request.text_of(request.facts)
         if known.evidence:
             return await self._answer(text, request, known, deadline_s)
         chosen = await self._door.classify(

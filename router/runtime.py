@@ -49,7 +49,7 @@ class LadderParts:
     rules_yaml: str
     spec: DecisionSpec
     rules: RulesEngine
-    intents: IntentModel
+    intents: IntentModel | None  # None where no text is decided on
     risk: RiskModel | None
     prompts: Prompts
     retrievers: Mapping[str, Retriever]  # by corpus
@@ -66,7 +66,9 @@ class LadderParts:
         files |= {
             f"prompts/{task}.md": text.encode() for task, text in asdict(self.prompts).items()
         }
-        parts = {"intent": self.intents.to_files(), "support": self.support.to_files()}
+        parts = {"support": self.support.to_files()}
+        if self.intents:
+            parts["intent"] = self.intents.to_files()
         if self.risk:
             parts["risk"] = self.risk.to_files()
         for corpus, retriever in self.retrievers.items():
@@ -80,9 +82,12 @@ class LadderParts:
         cls,
         files: Mapping[str, bytes],
         indexes: Mapping[str, HybridIndex],
-        embedder: TextEmbedder,
+        embedder: TextEmbedder | None,
     ) -> "LadderParts":
-        """Digests are verified before; raises InvalidDocument where parts do not fit."""
+        """Digests are verified before; raises InvalidDocument where parts do not fit.
+
+        A decision without a text needs no embedder.
+        """
         decision_yaml = files["decision.yaml"].decode()
         rules_yaml = files["rules.yaml"].decode()
         spec = parse_spec(decision_yaml)
@@ -91,7 +96,7 @@ class LadderParts:
             rules_yaml=rules_yaml,
             spec=spec,
             rules=RulesEngine.from_text(rules_yaml),
-            intents=IntentModel.from_files(under(files, "intent"), embedder),
+            intents=IntentModel.from_files(under(files, "intent"), embedder) if embedder else None,
             risk=RiskModel.from_files(under(files, "risk")) if spec.risk else None,
             prompts=Prompts(
                 **{task: files[f"prompts/{task}.md"].decode() for task in PROMPT_TASKS}
@@ -101,6 +106,7 @@ class LadderParts:
                     under(files, f"retriever/{corpus}"), index=indexes[corpus], embedder=embedder
                 )
                 for corpus in spec.corpora
+                if embedder
             },
             support=SupportModel.from_files(under(files, "support")),
             policy=CostPolicy.from_json(json.loads(files["policy.json"]), spec.costs),
@@ -162,7 +168,7 @@ class Runtime:
         store: Store,
         artifacts: ArtifactStore,
         embedder: Callable[[], TextEmbedder],
-        door: Callable[[LadderParts, TextEmbedder], LanguageDoor],
+        door: Callable[[LadderParts, TextEmbedder | None], LanguageDoor],
         clock: Clock,
     ) -> None:
         self.settings = settings
@@ -293,7 +299,7 @@ class Runtime:
             parts = self._load(tenant_id, release, corpora)
         except NotFound as error:  # the decision is there; it is its files that are not
             raise Unavailable(error.code, error.message, way_out=error.way_out) from error
-        door = self._open_door(parts, self._the_embedder())
+        door = self._open_door(parts, self._embedder_of(parts.spec))
         ladder = build_ladder(
             parts, release=release, door=door, models=self._models, clock=self._clock
         )
@@ -316,17 +322,21 @@ class Runtime:
                 f"the corpus '{missing[0]}' has no index yet",
                 way_out="Run `rung embed` or train the decision again.",
             )
-        embedder = self._the_embedder()
+        embedder = self._embedder_of(spec)
         indexes = {
             corpus: HybridIndex.from_files(
                 self.artifacts.get(tenant_id, corpora[corpus], INDEX).files,
                 fingerprint=embedder.fingerprint,
             )
             for corpus in spec.corpora
+            if embedder
         }
         return LadderParts.from_files(files, indexes, embedder)
 
-    def _the_embedder(self) -> TextEmbedder:
+    def _embedder_of(self, spec: DecisionSpec) -> TextEmbedder | None:
+        """Loading it takes seconds, and without a text there is nothing to embed."""
+        if not spec.by_text:
+            return None
         self._embedder = self._embedder or self._open_embedder()
         return self._embedder
 

@@ -1,18 +1,25 @@
 """The description of one decision, as its owner writes it in decision.yaml."""
 
 from core.spec.costs import Budgets, Costs
-from core.spec.decision import DecisionSpec, Handler, load_spec, parse_spec
+from core.spec.decision import DecisionSpec, Handler, Risk, load_spec, parse_spec
 from core.spec.framing import Framing
-from core.spec.request import FieldSpec, RequestSchema
+from core.spec.gate import STEPS, Gate, Slice, StepName
+from core.spec.request import FieldSpec, RequestSchema, RowNumber
 
 __all__ = [
+    "STEPS",
     "Budgets",
     "Costs",
     "DecisionSpec",
     "FieldSpec",
     "Framing",
+    "Gate",
     "Handler",
     "RequestSchema",
+    "Risk",
+    "RowNumber",
+    "Slice",
+    "StepName",
     "load_spec",
     "parse_spec",
 ]

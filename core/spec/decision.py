@@ -10,6 +10,7 @@ from core.features import FeatureSpec
 from core.money import to_micros
 from core.spec.costs import Budgets, Costs
 from core.spec.framing import Framing
+from core.spec.gate import Gate, Slice
 from core.spec.request import RequestSchema
 from core.spec.strict import Name, Sentence, Strict
 from core.text_file import read_text
@@ -18,6 +19,8 @@ from core.yaml_source import parse_document
 RungName = Literal["rules", "classical", "retrieval", "llm", "person"]
 FOLDER = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}$"
 ORDER: tuple[RungName, ...] = ("rules", "classical", "retrieval", "llm", "person")
+
+BY_FIELDS: tuple[RungName, ...] = ("rules", "classical", "person")  # where there is no text
 
 
 class Handler(Strict):
@@ -42,13 +45,17 @@ class Intent(Strict):
 
 
 class Risk(Strict):
-    """`outcome` is the truth of the rows whose `label` is 1; without a label, outliers are found.
+    """`outcome` is the truth of the rows whose `label` is `positive`, `otherwise` of all others.
 
-    Where no label exists, `share` is how many rows are expected to be of that outcome.
+    Without a label, outliers are found, and `share` is how many rows are expected to be of that
+    outcome. With intents, what is not risky is what the text asks for, and `otherwise` is absent.
     """
 
     outcome: Name
+    otherwise: Name | None = None
     label: Name | None = None
+    column: str = Field(default="", max_length=200)  # of the label in tables, where it differs
+    positive: str | int | bool = 1
     share: float = Field(default=0.01, gt=0, lt=0.5)
     features: dict[Name, FeatureSpec] = Field(min_length=1)
 
@@ -69,18 +76,27 @@ class DecisionSpec(Strict):
     outcomes: dict[Name, Sentence] = Field(min_length=1)
     costs: Costs
     budgets: Budgets
-    slices: tuple[Name, ...] = ()
-    ladder: tuple[RungName, ...] = ORDER
+    slices: tuple[Name | Slice, ...] = ()
+    gate: Gate = Gate()
+    ladder: tuple[RungName, ...] = ()  # where absent: every rung that its requests can ask
     rules: str = "rules.yaml"
     risk: Risk | None = None
-    intents: dict[Name, Intent] = Field(min_length=2)
+    intents: dict[Name, Intent] = Field(default_factory=dict)
     out_of_scope: Name | None = None
     handlers: dict[Name, Handler] = Field(default_factory=dict)
     training: TrainingColumns = TrainingColumns()
 
     @model_validator(mode="after")
     def _parts_fit(self) -> "DecisionSpec":
+        if not self.ladder:
+            object.__setattr__(self, "ladder", ORDER if self.by_text else BY_FIELDS)
         _ladder_is_ordered("ladder", self.ladder)
+        if self.request.text is None:
+            self._decides_by_fields()
+        elif len(self.intents) < 2:
+            raise ValueError("a request with a text needs two intents or more")
+        elif self.risk and self.risk.otherwise:
+            raise ValueError("risk.otherwise is for requests without a text; remove it")
         if "classical" not in self.ladder:
             raise ValueError("ladder needs classical: it finds the corpus for what comes after it")
         for name, handler in self.handlers.items():
@@ -92,6 +108,19 @@ class DecisionSpec(Strict):
         self._features_are_available()
         self._prices_fit_the_budget()
         return self
+
+    def _decides_by_fields(self) -> None:
+        """Without a text, the model over the structured fields tells one outcome from another."""
+        if self.intents or self.handlers or self.out_of_scope:
+            raise ValueError("intents, handlers and out_of_scope read a text; name request.text")
+        if self.risk is None or self.risk.label is None or self.risk.otherwise is None:
+            raise ValueError("without request.text, risk needs a label and an otherwise")
+        if self.risk.otherwise == self.risk.outcome:
+            raise ValueError("risk.outcome and risk.otherwise must differ")
+        if {"retrieval", "llm"} & set(self.ladder):
+            raise ValueError(
+                "retrieval and llm read a text; write ladder: [rules, classical, person]"
+            )
 
     def _prices_fit_the_budget(self) -> None:
         """The declared prices of a ladder asked to its end are within what a decision may cost."""
@@ -114,8 +143,9 @@ class DecisionSpec(Strict):
                 raise ValueError(f"intent '{name}' names '{intent.handler}', which is no handler")
         if self.out_of_scope and self.out_of_scope in self.intents:
             raise ValueError(f"'{self.out_of_scope}' is out of scope, so it is no intent")
-        if self.risk and self.risk.outcome not in self.outcomes:
-            raise ValueError(f"risk names '{self.risk.outcome}', which is no outcome")
+        for outcome in (self.risk.outcome, self.risk.otherwise) if self.risk else ():
+            if outcome is not None and outcome not in self.outcomes:
+                raise ValueError(f"risk names '{outcome}', which is no outcome")
         for entry in self.costs.matrix:
             for name in (entry.outcome, entry.truth):
                 if name not in truths:
@@ -123,13 +153,18 @@ class DecisionSpec(Strict):
         for name in self.costs.rungs:
             if name not in ORDER:
                 raise ValueError(f"costs.rungs: '{name}' is no rung; write one of {ORDER}")
-        for name in self.slices:
-            if name not in self.request.fields and name != "language":
-                raise ValueError(f"slices: '{name}' is no field of the request, nor 'language'")
+        for part in self.slice_specs:
+            if part.of not in self.request.fields and not (part.of == "language" and self.by_text):
+                raise ValueError(f"slices: '{part.of}' is no field of the request, nor 'language'")
+        names = [part.name for part in self.slice_specs]
+        if len(set(names)) < len(names):
+            raise ValueError("two slices have the same name; rename one")
 
     def _labels_are_not_asked(self) -> None:
         """What turned out to be true cannot be a field of the request."""
-        columns = [self.training.intent, self.training.truth, self.training.documents]
+        columns = []
+        if self.by_text:
+            columns = [self.training.intent, self.training.truth, self.training.documents]
         if self.risk and self.risk.label:
             columns.append(self.risk.label)
         for name in columns:
@@ -156,6 +191,17 @@ class DecisionSpec(Strict):
                         "time; remove the feature"
                     )
                 feature.refuse_type(name, source, field.type)
+
+    @property
+    def by_text(self) -> bool:
+        """Whether a text is decided on; else the structured fields alone are."""
+        return self.request.text is not None
+
+    @property
+    def slice_specs(self) -> tuple[Slice, ...]:
+        return tuple(
+            part if isinstance(part, Slice) else Slice(name=part, of=part) for part in self.slices
+        )
 
     def truth_of_intent(self, intent: str) -> str:
         """The truth an intent stands for: its outcome, an answer, or a person."""

@@ -15,13 +15,22 @@ MAX_TEXT = 20_000  # characters; a longer message is a document
 
 
 class FieldSpec(Strict):
-    """`missing: unknown` admits an absent value; `available: false` is known only afterwards."""
+    """`missing: unknown` admits an absent value; `available: false` is known only afterwards.
+
+    `column`, `format` and `known_at` are of training tables: the column's name where it differs,
+    how a time is written there (strptime, in UTC), and the column that says when the value became
+    known. `unseen: unknown` takes a category's undeclared value for an unknown one.
+    """
 
     type: Literal["text", "category", "number", "integer", "boolean", "time"]
     meaning: str = ""
     # Not "null": as a key of YAML that would be no text.
     missing: Literal["refuse", "unknown"] = "refuse"
+    unseen: Literal["refuse", "unknown"] = "refuse"
     available: bool = True
+    column: str = Field(default="", max_length=200)
+    format: str = Field(default="", max_length=60)
+    known_at: Name | None = None
     min: float | None = None
     max: float | None = None
     values: tuple[str, ...] = ()
@@ -32,8 +41,12 @@ class FieldSpec(Strict):
     def _fits_its_type(self) -> "FieldSpec":
         if self.type == "category" and not self.values:
             raise ValueError("a category lists its values, such as values: [new, standard]")
-        if self.values and self.type != "category":
-            raise ValueError("only a category has values; write type: category")
+        if (self.values or self.unseen != "refuse") and self.type != "category":
+            raise ValueError("only a category has values and unseen; write type: category")
+        if self.unseen == "unknown" and self.missing == "refuse":
+            raise ValueError("unseen: unknown makes a value unknown; write missing: unknown too")
+        if self.format and self.type != "time":
+            raise ValueError("only a time has a format; write type: time")
         if (self.min is not None or self.max is not None) and self.type not in (
             "number",
             "integer",
@@ -44,18 +57,40 @@ class FieldSpec(Strict):
         return self
 
 
-class RequestSchema(Strict):
-    """`text` names the field that intents and retrieval read, `time` when the event happened."""
+class RowNumber(Strict):
+    """Rows in the order of time without a time: what is later stands below.
 
-    text: Name
+    `label_delay_rows` is how many rows later the label of a row is known.
+    """
+
+    row_number: Literal[True]
+    label_delay_rows: int = Field(default=0, ge=0)
+
+
+class RequestSchema(Strict):
+    """`text` names the field that intents and retrieval read, `time` when the event happened.
+
+    Without a text there are no intents: the model over the structured fields decides.
+    """
+
+    text: Name | None = None
     entity: Name | None = None
-    time: Name | None = None
+    time: Name | RowNumber | None = None
     fields: dict[Name, FieldSpec] = Field(min_length=1)
+
+    @property
+    def time_field(self) -> str | None:
+        """The field of the event's time; None where rows are in order without one."""
+        return None if isinstance(self.time, RowNumber) else self.time
+
+    def text_of(self, facts: Mapping[str, Json]) -> str:
+        """What the request says; empty where it has no text."""
+        return str(facts[self.text]) if self.text else ""
 
     @model_validator(mode="after")
     def _names_exist(self) -> "RequestSchema":
-        for role, kind in {"text": "text", "time": "time", "entity": "text"}.items():
-            name = getattr(self, role)
+        roles = {"text": (self.text, "text"), "time": (self.time_field, "time")}
+        for role, (name, kind) in {**roles, "entity": (self.entity, "text")}.items():
             if name is None:
                 continue
             if name not in self.fields:
@@ -66,10 +101,14 @@ class RequestSchema(Strict):
                 raise ValueError(
                     f"{role} names '{name}', which must be available at prediction time"
                 )
-        if self.fields[self.text].missing != "refuse":
+        if self.text and self.fields[self.text].missing != "refuse":
             raise ValueError(f"'{self.text}' is what is decided on; it cannot be missing")
-        if self.entity == self.text:
+        if self.text and self.entity == self.text:
             raise ValueError("entity must not be the text: it is replaced by a pseudonym")
+        columns = [field.column or name for name, field in self.fields.items()]
+        twice = sorted({column for column in columns if columns.count(column) > 1})
+        if twice:
+            raise ValueError(f"two fields read the column '{twice[0]}'; keep one")
         return self
 
     def validate_facts(self, facts: Any) -> dict[str, Json]:
@@ -102,6 +141,8 @@ def _admitted(name: str, field: FieldSpec, value: Any) -> Json:
                 f"the field '{name}' is missing",
                 way_out="Send a value, or declare missing: unknown in decision.yaml.",
             )
+        return None
+    if field.unseen == "unknown" and isinstance(value, str) and value not in field.values:
         return None
     problem = _problem(field, value)
     if problem:
