@@ -20,6 +20,11 @@ class Figure(Part):
     n: int
     clusters: int | None = None
 
+    def times(self, factor: float) -> "Figure":
+        """The same in another unit, such as a month's decisions; `factor` is above 0."""
+        scaled = {name: getattr(self, name) * factor for name in ("mean", "ci_low", "ci_high")}
+        return self.model_copy(update=scaled)
+
 
 class StepReport(Part):
     """One step of the baseline ladder on the test rows; `figures` by metric.
@@ -49,7 +54,7 @@ class Uplift(Part):
 
 
 class SplitReport(Part):
-    """`kind` is random only where it was asked for. `embargoed` rows were left out between parts."""
+    """`kind` is random only where it was asked for; `embargoed` rows were left out."""
 
     kind: Literal["temporal", "random", "given"]
     fit: int
@@ -87,6 +92,7 @@ class SliceRow(Part):
     p: float | None = None
     q: float | None = None
     verdict: Literal["holds", "worse", "insufficient data"]
+    needed: int | None = None  # rows that would settle it, where there are too few
 
 
 class ReliabilityBin(Part):
@@ -100,6 +106,7 @@ class ReliabilityBin(Part):
 
 
 class Reliability(Part):
+    step: str
     bins: tuple[ReliabilityBin, ...]
     ece: float
     ece_null_mean: float
@@ -110,7 +117,7 @@ class Reliability(Part):
 
 
 class Curve(Part):
-    """`points` are (x, y), thinned for drawing; `baseline` is the y of a model that knows nothing."""
+    """`points` are (x, y), thinned for drawing; `baseline` is the y of knowing nothing."""
 
     name: Literal["roc", "precision_recall"]
     step: str
@@ -211,6 +218,7 @@ class Evaluation(Part):
     gate: GateReport
     split_comparison: SplitComparison | None = None
     slices: tuple[SliceRow, ...] = ()
+    slices_over: str = ""  # the simpler step that the registered one is held against in slices
     reliability: Reliability | None = None
     curves: tuple[Curve, ...] = ()
     cost_curve: CostCurve | None = None
