@@ -8,7 +8,7 @@ import anyio
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
-from api import decisions, feedback, health, openapi, reviews
+from api import decisions, entities, feedback, health, openapi, reviews
 from api.auth import GuardedRoute
 from api.context import Context
 from api.errors import handle_errors
@@ -18,7 +18,7 @@ from core.clock import Clock, SystemClock
 from core.settings import Settings
 
 log = logging.getLogger("rung.api")
-ROOMS = (decisions, feedback, reviews, health, openapi)
+ROOMS = (decisions, feedback, reviews, entities, health, openapi)
 
 
 def create_app(service: Service, settings: Settings, clock: Clock | None = None) -> FastAPI:

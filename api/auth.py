@@ -41,6 +41,7 @@ AnyKey = Annotated[Principal, Security(authenticated, scopes=[])]
 Decider = Annotated[Principal, Security(authenticated, scopes=["decide"])]
 Reader = Annotated[Principal, Security(authenticated, scopes=["read"])]
 Witness = Annotated[Principal, Security(authenticated, scopes=["feedback"])]
+Teller = Annotated[Principal, Security(authenticated, scopes=["events"])]
 Reviewer = Annotated[Principal, Security(authenticated, scopes=["review"])]
 
 

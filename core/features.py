@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from core.contracts import Json
 
@@ -98,6 +98,8 @@ class FeatureSpec(BaseModel):
     ]
     of: str | tuple[str, str]
     meaning: str = ""
+    version: int = Field(default=1, ge=1)  # of this definition; its owner raises it
+    owner: str = ""
 
     @field_validator("of")
     @classmethod

@@ -39,6 +39,8 @@ class Settings(BaseModel):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     worker_pool: Literal["solo", "prefork", "threads"] = "solo"
     worker_concurrency: int = Field(default=1, ge=1, le=256)
+    code_revision: str | None = Field(default=None, pattern=r"^[0-9a-f]{40}$")
+    allow_dirty: bool = False
 
     @field_validator("secret")
     @classmethod
@@ -108,6 +110,7 @@ class Settings(BaseModel):
         return {
             variable(name): ",".join(value) if isinstance(value, tuple) else str(value)
             for name, value in content.items()
+            if value is not None
         }
 
     @property

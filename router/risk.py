@@ -7,6 +7,7 @@ from typing import Any, Protocol, cast
 
 import lightgbm
 import numpy as np
+import numpy.typing as npt
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
@@ -61,6 +62,64 @@ class BoostedTrees:
         return {"booster.txt": self._text.encode("utf-8")}
 
 
+class ConstantScore:
+    """One probability for every row: what a model must beat that claims to know more."""
+
+    kind: str = "constant"
+
+    def __init__(self, rate: float) -> None:
+        self._rate = rate
+
+    def scores(self, rows: FloatArray) -> FloatArray:
+        return np.full(len(rows), self._rate)
+
+    def contributions(self, row: FloatArray) -> FloatArray:
+        return np.zeros(len(row))
+
+    def to_files(self) -> dict[str, bytes]:
+        return {"constant.safetensors": save_arrays({"rate": np.array([self._rate])})}
+
+
+class LinearScore:
+    """Logistic regression: numbers are filled and standardised, each category has a weight.
+
+    Arrays by feature: `fill` for an unknown number, `centre` and `scale`, `weight`, `missing`
+    (added where the value is unknown), `usual` (the feature's mean term in training), and `start`,
+    where a category's weights begin in `table` (-1 for a number). `bias` has one element.
+    """
+
+    kind: str = "linear"
+
+    def __init__(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        self._of = arrays
+
+    def _terms(self, rows: FloatArray) -> FloatArray:
+        """What each feature adds to the log-odds, shape of `rows`."""
+        of = self._of
+        unknown = np.isnan(rows)
+        filled = np.where(unknown, of["fill"], rows)
+        terms = (filled - of["centre"]) / of["scale"] * of["weight"]
+        for place in np.flatnonzero(of["start"] >= 0):
+            codes = np.where(unknown[:, place], 0, rows[:, place]).astype(np.intp)
+            terms[:, place] = of["table"][of["start"][place] + codes]
+        terms = np.where(unknown, of["missing"] + np.where(of["start"] >= 0, 0.0, terms), terms)
+        return cast(FloatArray, terms)
+
+    def scores(self, rows: FloatArray) -> FloatArray:
+        # Summed one feature after another: BLAS would sum a batch in another order than one row.
+        total = np.full(len(rows), self._of["bias"][0])
+        for column in self._terms(rows).T:
+            total = total + column
+        return sigmoid(total)
+
+    def contributions(self, row: FloatArray) -> FloatArray:
+        """Against the mean row of training."""
+        return cast(FloatArray, self._terms(row[None, :])[0] - self._of["usual"])
+
+    def to_files(self) -> dict[str, bytes]:
+        return {"linear.safetensors": save_arrays(dict(self._of))}
+
+
 class Isolation:
     """An isolation forest, an unknown value filled with the training rows' median."""
 
@@ -91,6 +150,14 @@ class RiskModel:
     names: tuple[str, ...]  # of the features, in the order of the columns
     scorer: RiskScorer
     calibrator: Calibrator
+    # From this probability on an outcome belongs to the conformal set; None: no sets are asked for.
+    least: float | None = None
+
+    def is_open(self, probability: float) -> bool:
+        """Whether the conformal set of a request holds none or both of the outcomes."""
+        if self.least is None:
+            return False
+        return (probability >= self.least) == (1 - probability >= self.least)
 
     def predict(self, rows: FloatArray) -> FloatArray:
         """P(risky), shape (n,), for float64 rows (n, features) with NaN where unknown."""
@@ -113,6 +180,7 @@ class RiskModel:
             "kind": self.scorer.kind,
             "names": list(self.names),
             "calibrator": self.calibrator.to_json(),
+            "least": self.least,
         }
         return {
             "risk.json": json.dumps(told, sort_keys=True, allow_nan=False).encode(),
@@ -124,17 +192,25 @@ class RiskModel:
         told = json.loads(files["risk.json"])
         if told["format"] != FORMAT:
             raise ValueError(f"a risk model of format {told['format']}, where {FORMAT} is read")
-        scorer: RiskScorer
-        if told["kind"] == BoostedTrees.kind:
-            scorer = BoostedTrees(files["booster.txt"].decode("utf-8"))
-        else:
-            arrays = load_arrays(files["forest.safetensors"])
-            medians = arrays.pop("medians")
-            scorer = Isolation(IsolationForest.from_arrays(cast(Any, arrays)), medians)
+        scorer = _scorer(told["kind"], files)
         calibrator = from_json(told["calibrator"])
-        return cls(names=tuple(told["names"]), scorer=scorer, calibrator=calibrator)
+        return cls(
+            names=tuple(told["names"]), scorer=scorer, calibrator=calibrator, least=told["least"]
+        )
 
     def _admitted(self, rows: FloatArray) -> FloatArray:
         if rows.ndim != 2 or rows.shape[1] != len(self.names):
             raise ValueError(f"rows of {len(self.names)} features are read, not {rows.shape}")
         return np.asarray(rows, dtype=np.float64)
+
+
+def _scorer(kind: str, files: Mapping[str, bytes]) -> RiskScorer:
+    if kind == BoostedTrees.kind:
+        return BoostedTrees(files["booster.txt"].decode("utf-8"))
+    if kind == ConstantScore.kind:
+        return ConstantScore(float(load_arrays(files["constant.safetensors"])["rate"][0]))
+    if kind == LinearScore.kind:
+        return LinearScore(load_arrays(files["linear.safetensors"]))
+    arrays = load_arrays(files["forest.safetensors"])
+    medians = arrays.pop("medians")
+    return Isolation(IsolationForest.from_arrays(cast(Any, arrays)), medians)

@@ -132,6 +132,8 @@ class ClassicalRung:
         )
         reasons: list[str] = []
         details: dict[str, Json] = {}
+        if prediction is None and self._risk and self._risk.is_open(risk):
+            return self._abstains(f"{self._name_of_risk()} {risk:.2f} settles neither outcome")
         if prediction is None:
             known.belief = self._by_fields(risk)
         else:

@@ -1,8 +1,6 @@
 """The only composition root: a release becomes a ladder, and a process a service."""
 
 import asyncio
-import hashlib
-import hmac
 import json
 import logging
 import time
@@ -10,12 +8,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from uuid import uuid4
 
+from core import feature_schema
 from core.artifacts import ArtifactStore, under
 from core.clock import Clock
 from core.contracts import PERSON, Decision, Request
 from core.embedding import TextEmbedder
-from core.errors import NotFound, RungError, Unavailable
-from core.intake import admit
+from core.errors import CorruptArtifact, NotFound, RungError, Unavailable
 from core.settings import Settings
 from core.spec import DecisionSpec, parse_spec
 from core.store import Claim, Store
@@ -25,6 +23,7 @@ from llm.prompting import Prompts
 from rankers.corpora import INDEX
 from rankers.index import HybridIndex
 from rankers.retriever import Retriever
+from router.entity_facts import Joined, admitted, escalated, ids_of, join
 from router.intent import IntentModel
 from router.ladder import Ladder, Rung
 from router.language import UNDETERMINED, LanguageDetector
@@ -62,6 +61,7 @@ class LadderParts:
             "decision.yaml": self.decision_yaml.encode(),
             "rules.yaml": self.rules_yaml.encode(),
             "policy.json": json.dumps(self.policy.to_json(), sort_keys=True).encode(),
+            feature_schema.FILE: feature_schema.to_bytes(feature_schema.schema_of(self.spec)),
         }
         files |= {
             f"prompts/{task}.md": text.encode() for task, text in asdict(self.prompts).items()
@@ -86,11 +86,13 @@ class LadderParts:
     ) -> "LadderParts":
         """Digests are verified before; raises InvalidDocument where parts do not fit.
 
-        A decision without a text needs no embedder.
+        Raises CorruptArtifact where its features mean another thing than this code computes. A
+        decision without a text needs no embedder.
         """
         decision_yaml = files["decision.yaml"].decode()
         rules_yaml = files["rules.yaml"].decode()
         spec = parse_spec(decision_yaml)
+        feature_schema.refuse_other(files.get(feature_schema.FILE), spec)
         return cls(
             decision_yaml=decision_yaml,
             rules_yaml=rules_yaml,
@@ -200,7 +202,12 @@ class Runtime:
         live = await self.live(tenant_id, name)
         request = self.request(live.spec, tenant_id, facts)
         self._models.refuse_overload(live.spec.budgets.deadline_ms / 1000)
-        decision = await live.ladder.decide(request)
+        ladder = live.ladder
+        if live.spec.entities:
+            joined = await asyncio.to_thread(self.joined, live.spec, request, facts)
+            request = joined.request
+            ladder = escalated(ladder, joined.why_person) if joined.why_person else ladder
+        decision = await ladder.decide(request)
         await asyncio.to_thread(
             self.store.record_decision,
             decision,
@@ -211,18 +218,18 @@ class Runtime:
         return decision
 
     def request(self, spec: DecisionSpec, tenant_id: str, facts: object) -> Request:
-        """Validated, redacted, and with a pseudonym in place of the entity."""
-        admitted = admit(spec.request, facts)
-        entity = spec.request.entity
-        if entity and admitted.get(entity) is not None:
-            admitted[entity] = self._pseudonym(tenant_id, str(admitted[entity]))
+        """Validated, redacted, and with a pseudonym in place of each entity."""
         return Request(
             id=str(uuid4()),
             tenant_id=tenant_id,
             decision=spec.name,
-            facts=admitted,
+            facts=admitted(spec, facts, self.settings.secret, tenant_id),
             received_at=self._clock.now(),
         )
+
+    def joined(self, spec: DecisionSpec, request: Request, facts: object) -> Joined:
+        """With the features of its entities; `facts` as they were sent. Asks the store."""
+        return join(spec, request, ids_of(spec, facts), self.store)
 
     async def live(self, tenant_id: str, name: str) -> Live:
         """The live release, loaded once and looked up again every second."""
@@ -331,7 +338,14 @@ class Runtime:
             for corpus in spec.corpora
             if embedder
         }
-        return LadderParts.from_files(files, indexes, embedder)
+        try:
+            return LadderParts.from_files(files, indexes, embedder)
+        except (KeyError, ValueError, TypeError) as error:
+            raise CorruptArtifact(
+                "RUNG-RELEASE-FORMAT",
+                f"release {release[:12]} is of a form that this Rung does not read",
+                way_out="Train the decision again, or run the Rung that trained it.",
+            ) from error
 
     def _embedder_of(self, spec: DecisionSpec) -> TextEmbedder | None:
         """Loading it takes seconds, and without a text there is nothing to embed."""
@@ -342,9 +356,3 @@ class Runtime:
 
     def _shown_names(self, tenant_id: str) -> str:
         return ", ".join(self.store.decision_names(tenant_id)) or "none"
-
-    def _pseudonym(self, tenant_id: str, entity: str) -> str:
-        """Keyed, so that whoever reads the store cannot try out every customer's number."""
-        key = self.settings.secret.get_secret_value().encode()
-        content = f"entity\0{tenant_id}\0{entity}".encode()
-        return hmac.new(key, content, hashlib.sha256).hexdigest()[:24]

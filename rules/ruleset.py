@@ -44,7 +44,7 @@ class RuleSet(_Strict):
 
     version: str = Field(min_length=1)
     hit_policy: Literal["first", "priority", "collect"]
-    rules: tuple[Rule, ...] = Field(min_length=1)
+    rules: tuple[Rule, ...] = ()  # a decision may begin without any
     tests: tuple[Case, ...] = ()
 
     @model_validator(mode="after")

@@ -19,7 +19,7 @@ from pydantic import SecretStr
 
 from core.errors import InvalidRequest, Unauthorized
 
-Scope = Literal["decide", "read", "feedback", "review", "admin", "jobs"]
+Scope = Literal["decide", "read", "feedback", "review", "events", "admin", "jobs"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 MAX_LENGTH = 100  # a presented key is measured before it is read
 

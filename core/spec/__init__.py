@@ -5,6 +5,7 @@ from core.spec.decision import DecisionSpec, Handler, Risk, load_spec, parse_spe
 from core.spec.framing import Framing
 from core.spec.gate import STEPS, Gate, Slice, StepName
 from core.spec.request import FieldSpec, RequestSchema, RowNumber
+from core.spec.shared_features import read_decision
 
 __all__ = [
     "STEPS",
@@ -22,4 +23,5 @@ __all__ = [
     "StepName",
     "load_spec",
     "parse_spec",
+    "read_decision",
 ]

@@ -9,11 +9,12 @@ from core.contracts import ANSWER, PERSON, WRONG_ANSWER
 from core.features import FeatureSpec
 from core.money import to_micros
 from core.spec.costs import Budgets, Costs
+from core.spec.entities import EntityFeature, EntityType
 from core.spec.framing import Framing
 from core.spec.gate import Gate, Slice
-from core.spec.request import RequestSchema
+from core.spec.request import RequestSchema, RowNumber
+from core.spec.shared_features import read_decision
 from core.spec.strict import Name, Sentence, Strict
-from core.text_file import read_text
 from core.yaml_source import parse_document
 
 RungName = Literal["rules", "classical", "retrieval", "llm", "person"]
@@ -56,16 +57,19 @@ class Risk(Strict):
     label: Name | None = None
     column: str = Field(default="", max_length=200)  # of the label in tables, where it differs
     positive: str | int | bool = 1
+    # A person decides where the conformal set at this error rate holds none or both outcomes.
+    abstain_alpha: float | None = Field(default=None, gt=0, lt=0.5)
     share: float = Field(default=0.01, gt=0, lt=0.5)
     features: dict[Name, FeatureSpec] = Field(min_length=1)
 
 
 class TrainingColumns(Strict):
-    """Which columns of the training rows hold what turned out to be true."""
+    """Which columns of the training rows hold what turned out to be true, and the KPI's values."""
 
     intent: Name = "intent"
     truth: Name = "truth"
     documents: Name = "documents"
+    kpi: Name | None = None
 
 
 class DecisionSpec(Strict):
@@ -73,6 +77,7 @@ class DecisionSpec(Strict):
     version: str = Field(min_length=1, max_length=40)
     framing: Framing
     request: RequestSchema
+    entities: dict[Name, EntityType] = Field(default_factory=dict)
     outcomes: dict[Name, Sentence] = Field(min_length=1)
     costs: Costs
     budgets: Budgets
@@ -95,19 +100,33 @@ class DecisionSpec(Strict):
             self._decides_by_fields()
         elif len(self.intents) < 2:
             raise ValueError("a request with a text needs two intents or more")
-        elif self.risk and self.risk.otherwise:
-            raise ValueError("risk.otherwise is for requests without a text; remove it")
+        elif self.risk and (self.risk.otherwise or self.risk.abstain_alpha):
+            raise ValueError(
+                "risk.otherwise and abstain_alpha are for requests without a text; remove them"
+            )
         if "classical" not in self.ladder:
             raise ValueError("ladder needs classical: it finds the corpus for what comes after it")
         for name, handler in self.handlers.items():
             _ladder_is_ordered(f"the ladder of handler '{name}'", handler.ladder)
             if handler.corpus is None and {"retrieval", "llm"} & set(handler.ladder):
                 raise ValueError(f"handler '{name}' answers from a corpus; name its folder")
+        self._delay_is_known()
         self._names_are_declared()
         self._labels_are_not_asked()
+        self._entities_fit()
         self._features_are_available()
         self._prices_fit_the_budget()
         return self
+
+    def _delay_is_known(self) -> None:
+        """Without times, days cannot be left out between the parts of a split; rows can."""
+        time = self.request.time
+        unsaid = isinstance(time, RowNumber) and time.label_delay_rows is None
+        if unsaid and self.framing.label_delay_days > 0:
+            raise ValueError(
+                "labels are known after framing.label_delay_days, and rows have numbers only: say "
+                "after how many rows in request.time.label_delay_rows"
+            )
 
     def _decides_by_fields(self) -> None:
         """Without a text, the model over the structured fields tells one outcome from another."""
@@ -174,13 +193,34 @@ class DecisionSpec(Strict):
                     "told what it is to predict; name another column"
                 )
 
+    def _entities_fit(self) -> None:
+        if self.entities and self.request.time_field is None:
+            raise ValueError("entities are looked up as of a request's time; name request.time")
+        taken = set(self.request.fields)
+        for name, kind in self.entities.items():
+            field = self.request.fields.get(kind.key)
+            if field is None or field.type != "text" or not field.available:
+                raise ValueError(
+                    f"entity '{name}' has the key '{kind.key}', which is no available field of "
+                    "type text"
+                )
+            if kind.key == self.request.text:
+                raise ValueError(f"entity '{name}': its key is the text; name the id's field")
+            twice = sorted(taken & kind.features.keys())
+            if twice:
+                raise ValueError(f"'{twice[0]}' names two facts of a request; rename the feature")
+            taken |= kind.features.keys()
+
     def _features_are_available(self) -> None:
         for name, feature in (self.risk.features if self.risk else {}).items():
             for source in feature.sources:
+                if source in self.entity_features:
+                    feature.refuse_type(name, source, "number")
+                    continue
                 field = self.request.fields.get(source)
                 if field is None:
                     raise ValueError(f"feature '{name}' reads '{source}', which is no field")
-                if source == self.request.entity:
+                if source in self.entity_keys:
                     raise ValueError(
                         f"feature '{name}' reads '{source}', the entity, which is a pseudonym when "
                         "a request is decided; remove the feature"
@@ -196,6 +236,21 @@ class DecisionSpec(Strict):
     def by_text(self) -> bool:
         """Whether a text is decided on; else the structured fields alone are."""
         return self.request.text is not None
+
+    @property
+    def entity_features(self) -> dict[str, EntityFeature]:
+        """Facts that no caller sends: they are made of the events of the request's entities."""
+        return {
+            name: feature
+            for kind in self.entities.values()
+            for name, feature in kind.features.items()
+        }
+
+    @property
+    def entity_keys(self) -> frozenset[str]:
+        """The fields with ids, which are pseudonyms when a request is decided."""
+        keys = {kind.key for kind in self.entities.values()}
+        return frozenset(keys | ({self.request.entity} if self.request.entity else set()))
 
     @property
     def slice_specs(self) -> tuple[Slice, ...]:
@@ -225,9 +280,7 @@ def _ladder_is_ordered(where: str, ladder: tuple[RungName, ...]) -> None:
 
 def load_spec(folder: Path) -> DecisionSpec:
     """Reads `folder`/decision.yaml (or that file itself). Raises InvalidDocument with the line."""
-    path = folder / "decision.yaml" if folder.is_dir() else folder
-    text = read_text(path, way_out="Name a folder with a decision.yaml; `rung init` makes one.")
-    return parse_spec(text)
+    return parse_spec(read_decision(folder if folder.is_dir() else folder.parent))
 
 
 def parse_spec(text: str) -> DecisionSpec:

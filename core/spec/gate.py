@@ -6,8 +6,17 @@ from pydantic import Field
 
 from core.spec.strict import Name, Strict
 
-StepName = Literal["rules", "constant", "last_label", "linear", "shallow_tree", "boosted"]
-# From the simplest to the heaviest; each has to beat all before it.
+StepName = Literal[
+    "constant",
+    "last_label",
+    "rules",
+    "linear",
+    "shallow_tree",
+    "boosted",
+    "boosted_large",
+    "ladder",  # of a decision that reads a text, all its rungs as one
+]
+# Of a decision by fields, from the simplest to the heaviest; each has to beat all before it.
 STEPS: tuple[StepName, ...] = (
     "constant",
     "last_label",
@@ -15,6 +24,7 @@ STEPS: tuple[StepName, ...] = (
     "linear",
     "shallow_tree",
     "boosted",
+    "boosted_large",
 )
 
 

@@ -64,7 +64,7 @@ class RowNumber(Strict):
     """
 
     row_number: Literal[True]
-    label_delay_rows: int = Field(default=0, ge=0)
+    label_delay_rows: int | None = Field(default=None, ge=0)
 
 
 class RequestSchema(Strict):
@@ -130,10 +130,13 @@ class RequestSchema(Strict):
                 f"the field '{_shown(strange[0])}' does not exist at prediction time",
                 way_out=f"Send only: {', '.join(sorted(known))}.",
             )
-        return {name: _admitted(name, self.fields[name], facts.get(name)) for name in sorted(known)}
+        return {
+            name: admit_value(name, self.fields[name], facts.get(name)) for name in sorted(known)
+        }
 
 
-def _admitted(name: str, field: FieldSpec, value: Any) -> Json:
+def admit_value(name: str, field: FieldSpec, value: Any) -> Json:
+    """What the field admits of one value. Raises InvalidFacts that says what may stand there."""
     if value is None:
         if field.missing == "refuse":
             raise InvalidFacts(

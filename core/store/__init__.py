@@ -3,6 +3,7 @@
 from core.store.budget import DatabaseBudget
 from core.store.decisions import StoredDecision
 from core.store.idempotency import Claim, Replay
+from core.store.registry import NewVersion, Version
 from core.store.review_item import Candidate, ReviewEvent, ReviewItem
 from core.store.store import Store
 
@@ -10,9 +11,11 @@ __all__ = [
     "Candidate",
     "Claim",
     "DatabaseBudget",
+    "NewVersion",
     "Replay",
     "ReviewEvent",
     "ReviewItem",
     "Store",
     "StoredDecision",
+    "Version",
 ]

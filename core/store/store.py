@@ -9,15 +9,27 @@ from core.clock import Clock
 from core.store.api_keys import ApiKeys
 from core.store.decisions import Decisions
 from core.store.engine import make_engine
+from core.store.entity_events import EntityEvents
 from core.store.feedback import FeedbackRows
 from core.store.idempotency import Idempotency
 from core.store.indexes import Indexes
 from core.store.migrate import migrate
+from core.store.registry import Registry
 from core.store.releases import Releases
 from core.store.reviews import Reviews
 
 
-class Store(Decisions, FeedbackRows, Reviews, Idempotency, ApiKeys, Releases, Indexes):
+class Store(
+    Decisions,
+    FeedbackRows,
+    Reviews,
+    Idempotency,
+    ApiKeys,
+    Releases,
+    Registry,
+    Indexes,
+    EntityEvents,
+):
     """Blocks, so that callers use threads, any number of which may share one store."""
 
     @classmethod

@@ -151,6 +151,26 @@ releases = Table(
     Index("releases_by_name", "tenant_id", "name", "seq"),
 )
 
+versions = Table(
+    "versions",
+    metadata,
+    Column("seq", Sequence, primary_key=True, autoincrement=True),
+    _tenant(),
+    Column("id", Word(ID_LENGTH), nullable=False),  # digest of lineage and artifact
+    Column("decision", Word(NAME_LENGTH), nullable=False),
+    Column("step", Word(NAME_LENGTH), nullable=False),  # what the gate registered
+    Column("artifact", Word(ID_LENGTH), nullable=False),
+    Column("evaluation", Word(ID_LENGTH)),
+    Column("lineage", JsonText, nullable=False),
+    Column("state", Text, nullable=False),  # registered, refused
+    Column("reasons", JsonText, nullable=False),
+    Column("trial", Boolean, nullable=False),
+    Column("promoted_at", Moment),
+    Column("created_at", Moment, nullable=False),
+    Index("versions_by_id", "tenant_id", "id", unique=True),
+    Index("versions_by_decision", "tenant_id", "decision", "seq"),
+)
+
 indexes = Table(
     "indexes",
     metadata,
@@ -225,4 +245,19 @@ outbox = Table(
     Column("lease_until", Moment, nullable=False),
     Column("sent_at", Moment),
     Index("outbox_by_state", "sent_at", "seq"),
+)
+
+entity_events = Table(
+    "entity_events",
+    metadata,
+    _tenant(key=True),
+    Column("entity_type", Word(NAME_LENGTH), primary_key=True),
+    Column("entity", Word(ID_LENGTH), primary_key=True),  # its pseudonym
+    Column("event_id", Word(ID_LENGTH), primary_key=True),  # as the teller names it
+    Column("kind", Word(NAME_LENGTH), nullable=False),
+    Column("happened_at", Moment, nullable=False),
+    Column("known_at", Moment, nullable=False),
+    Column("content", JsonText, nullable=False),
+    Index("entity_events_by_entity", "tenant_id", "entity_type", "entity", "happened_at"),
+    Index("entity_events_by_known", "tenant_id", "entity_type", "known_at"),
 )

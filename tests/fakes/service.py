@@ -79,7 +79,8 @@ class FakeService:
     """Every tenant has the decisions `support` and, of the same spec, `triage`.
 
     A message with "stolen" is blocked by a rule, one with "person" goes to a person, any other is
-    answered. While `gate` is unset, decisions wait; `fault` is raised instead of deciding.
+    answered. While `gate` is unset, decisions wait; `fault` is raised instead of deciding. `specs`
+    holds what a decision has in place of the common spec.
     """
 
     def __init__(self, store: Store, clock: Clock) -> None:
@@ -91,6 +92,7 @@ class FakeService:
         self.begun = 0
         self.loaded = True
         self._spec = parse_spec(SPEC)
+        self.specs: dict[str, DecisionSpec] = {}
 
     def names(self, tenant_id: str) -> Sequence[str]:
         return ["support", "triage"]
@@ -100,7 +102,7 @@ class FakeService:
             raise NotFound(
                 "RUNG-DECISION-UNKNOWN", "there is no such decision", way_out="Ask for another."
             )
-        return self._spec
+        return self.specs.get(name, self._spec)
 
     async def decide(
         self, tenant_id: str, name: str, facts: object, *, idempotency: Claim | None = None

@@ -19,6 +19,8 @@ SCOPE_OF = {
     ("POST", "/v1/reviews/{id}/claim"): "review",
     ("POST", "/v1/reviews/{id}/resolve"): "review",
     ("POST", "/v1/reviews/{id}/snooze"): "review",
+    ("POST", "/v1/entities/{type}/{id:path}/events"): "events",
+    ("GET", "/v1/entities/{type}/{id:path}/features"): "read",
     ("GET", "/healthz"): None,
     ("GET", "/readyz"): None,
     ("GET", "/metrics"): None,
@@ -50,7 +52,8 @@ def test_without_a_key_a_route_answers_nothing(face: Face, method: str, path: st
 
 @pytest.mark.parametrize(("method", "path"), [r for r in ROUTES if SCOPE_OF[r]])
 def test_every_other_scope_together_is_not_enough(face: Face, method: str, path: str) -> None:
-    others = {"decide", "read", "feedback", "review", "admin", "jobs"} - {SCOPE_OF[method, path]}
+    every = {"decide", "read", "feedback", "review", "events", "admin", "jobs"}
+    others = every - {SCOPE_OF[method, path]}
     refused = face.send(method, path, key=face.scoped(*sorted(others)))
     assert (refused.status_code, code(refused)) == (403, "RUNG-SCOPE-MISSING")
 

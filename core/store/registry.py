@@ -1,0 +1,172 @@
+"""Every trained version of a decision: what it was made of, and whether it may go live."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, Literal
+
+from sqlalchemy import Connection, Row, select, update
+
+from core.contracts import Json
+from core.errors import Conflict, InvalidRequest, NotFound
+from core.store.base import Base, insert_new
+from core.store.indexes import add_index
+from core.store.tables import releases, versions
+
+State = Literal["registered", "refused"]
+_ID = re.compile(r"[0-9a-f]{64}\Z")
+_PREFIX = re.compile(r"[0-9a-f]{1,64}\Z")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewVersion:
+    """`id` is the digest of lineage and artifact. `step` is the one that the gate registered.
+
+    `artifact` and `evaluation` are ids of stored artifacts. `reasons` say why it is refused, each
+    as an error says it: code, message, way_out. `trial`: let in by a home that is for trying out.
+    """
+
+    id: str
+    decision: str
+    step: str
+    artifact: str
+    evaluation: str | None
+    lineage: Mapping[str, Json]
+    reasons: tuple[Mapping[str, str], ...] = ()
+    trial: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Version(NewVersion):
+    """`seq` grows with time; `promoted_at` is when it last went live, None where it never did."""
+
+    seq: int
+    state: State
+    promoted_at: datetime | None
+    created_at: datetime
+
+
+class Registry(Base):
+    def register_version(
+        self,
+        tenant_id: str,
+        new: NewVersion,
+        *,
+        promote: bool,
+        indexes: Mapping[str, str] = MappingProxyType({}),
+    ) -> Version:
+        """The row and, where it is promoted, its release and `indexes` (artifact ids by corpus),
+        in one transaction.
+
+        The artifacts are stored before, so that a version is whole or absent. The same version
+        again is the same row; what was refused may become registered, and never the other way.
+        Raises InvalidRequest for a form that is not a version's, Conflict where what is refused
+        or was not evaluated is to be promoted.
+        """
+        _refuse_form(tenant_id, new)
+        if promote and (new.reasons or new.evaluation is None):
+            raise Conflict(
+                "RUNG-VERSION-REFUSED",
+                f"the version {new.id[:12]} cannot be promoted",
+                way_out="`rung registry show` lists what is in the way.",
+            )
+        now = self.now()
+        with self.writing() as connection:
+            if not insert_new(connection, versions, _row(tenant_id, new, now)):
+                _admit(connection, tenant_id, new)
+            if promote:
+                _promote(connection, tenant_id, new, now)
+                for corpus, artifact in sorted(indexes.items()):
+                    add_index(connection, tenant_id, new.decision, corpus, artifact, now)
+            mine = (versions.c.tenant_id == tenant_id) & (versions.c.id == new.id)
+            return _version(connection.execute(select(versions).where(mine)).one())
+
+    def version(self, tenant_id: str, prefix: str) -> Version:
+        """Raises NotFound for none and Conflict for several whose id begins with `prefix`."""
+        if not _PREFIX.match(prefix):
+            raise _unknown(prefix)
+        mine = (versions.c.tenant_id == tenant_id) & versions.c.id.startswith(prefix)
+        with self.reading() as connection:
+            found = connection.execute(select(versions).where(mine).limit(2)).all()
+        if not found:
+            raise _unknown(prefix)
+        if len(found) > 1:
+            raise Conflict(
+                "RUNG-VERSION-AMBIGUOUS",
+                f"several versions begin with '{prefix}'",
+                way_out="Give more of its digits; `rung registry list` shows them.",
+            )
+        return _version(found[0])
+
+    def versions(self, tenant_id: str, decision: str | None = None) -> tuple[Version, ...]:
+        """The newest first, of one decision or of all."""
+        mine = versions.c.tenant_id == tenant_id
+        if decision is not None:
+            mine &= versions.c.decision == decision
+        statement = select(versions).where(mine).order_by(versions.c.seq.desc())
+        with self.reading() as connection:
+            return tuple(_version(row) for row in connection.execute(statement))
+
+
+def _refuse_form(tenant_id: str, new: NewVersion) -> None:
+    if tenant_id and new.decision and new.step and new.artifact and _ID.match(new.id):
+        return
+    raise InvalidRequest(
+        "RUNG-VERSION-FORM",
+        "a version has a tenant, a decision, a step, an artifact and an id of 64 hex digits",
+        way_out="Train the decision; training registers what it made.",
+    )
+
+
+def _row(tenant_id: str, new: NewVersion, now: datetime) -> dict[str, Any]:
+    return {
+        "tenant_id": tenant_id,
+        "id": new.id,
+        "decision": new.decision,
+        "step": new.step,
+        "artifact": new.artifact,
+        "evaluation": new.evaluation,
+        "lineage": new.lineage,
+        "state": _state(new.reasons),
+        "reasons": list(new.reasons),
+        "trial": new.trial,
+        "promoted_at": None,
+        "created_at": now,
+    }
+
+
+def _state(reasons: Sequence[Mapping[str, str]]) -> State:
+    return "refused" if reasons else "registered"
+
+
+def _admit(connection: Connection, tenant_id: str, new: NewVersion) -> None:
+    """What is in the way may have gone since: a home that is for trials, say."""
+    if new.reasons:
+        return
+    mine = (versions.c.tenant_id == tenant_id) & (versions.c.id == new.id)
+    refused = mine & (versions.c.state == "refused")
+    admitted = {"state": "registered", "reasons": [], "trial": new.trial}
+    connection.execute(update(versions).where(refused).values(admitted))
+
+
+def _promote(connection: Connection, tenant_id: str, new: NewVersion, now: datetime) -> None:
+    mine = (versions.c.tenant_id == tenant_id) & (versions.c.id == new.id)
+    connection.execute(update(versions).where(mine).values(promoted_at=now))
+    release = {"name": new.decision, "digest": new.artifact, "registered_at": now}
+    connection.execute(releases.insert().values(tenant_id=tenant_id, **release))
+
+
+def _version(row: Row[Any]) -> Version:
+    content = dict(row._mapping)
+    del content["tenant_id"]
+    return Version(**{**content, "reasons": tuple(content["reasons"])})
+
+
+def _unknown(prefix: str) -> NotFound:
+    return NotFound(
+        "RUNG-VERSION-ID",
+        f"there is no version '{prefix[:12]}'",
+        way_out="`rung registry list` shows the versions of this tenant.",
+    )
