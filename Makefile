@@ -16,6 +16,7 @@ test-slow: $(STAMP)
 # Needs the example trained in .rung, which `make demo` does.
 bench: $(STAMP)
 	$(BIN)/rung bench decide
+	$(BIN)/rung bench lab
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .
@@ -23,7 +24,9 @@ check: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/rung check examples/payments_support
+	$(BIN)/rung check examples/small_loans
 	$(BIN)/rung check cli/template
+	$(BIN)/rung parity examples/small_loans --requests 1000
 
 # torch stands outside the lock, so that its user can choose a build for their hardware.
 $(STAMP): requirements.lock pyproject.toml

@@ -25,12 +25,12 @@ class DecisionFolder:
     @classmethod
     def read(cls, path: Path) -> "DecisionFolder":
         """Raises InvalidDocument where a file is refused or two of them do not fit."""
-        from core.spec import parse_spec
+        from core.spec import parse_spec, read_decision
         from llm import Prompts
         from rules.ruleset import RulesEngine
 
         folder = path if path.is_dir() else path.parent
-        decision_yaml = read_text(folder / "decision.yaml")
+        decision_yaml = read_decision(folder)
         spec = parse_spec(decision_yaml)
         rules_yaml = read_text(folder / spec.rules)
         rules = RulesEngine.from_text(rules_yaml)
@@ -70,7 +70,8 @@ def _refuse_strange_rules(spec: "DecisionSpec", rules: "RulesEngine") -> None:
             way_out=f"Use one of: {', '.join(spec.outcomes)}.",
         )
     available = {name for name, field in spec.request.fields.items() if field.available}
-    available.discard(spec.request.entity or "")  # a pseudonym when a request is decided
+    available |= spec.entity_features.keys()
+    available -= spec.entity_keys  # pseudonyms when a request is decided
     named = {name for rule in rules.ruleset.rules for name in fields_of(rule.when)}
     strange = sorted(named - available)
     if strange:

@@ -9,7 +9,11 @@ from cli.commands.embed import embed, worker
 from cli.commands.evaluate import app as evaluate
 from cli.commands.init import init
 from cli.commands.keys import app as keys
+from cli.commands.parity import parity
+from cli.commands.registry import app as registry
 from cli.commands.serve import serve
+from cli.commands.snapshot import app as snapshots
+from cli.commands.snapshot import snapshot
 from cli.commands.train import train
 
 app = typer.Typer(
@@ -18,8 +22,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Answer each request on the lowest rung that can be trusted with it.",
 )
-for command in (init, check, train, decide, embed, serve, worker):
+for command in (init, snapshot, check, train, decide, embed, serve, worker, parity):
     app.command()(command)
 app.add_typer(evaluate, name="evaluate")
 app.add_typer(bench, name="bench")
 app.add_typer(keys, name="key")
+app.add_typer(registry, name="registry")
+app.add_typer(snapshots, name="snapshots")

@@ -9,14 +9,22 @@ import numpy as np
 from core.embedding import FloatArray, TextEmbedder
 from core.errors import InvalidDocument
 from lab.beir import BeirCollection, Qrels, read_beir
+from lab.evaluation import Evaluation, SplitReport
 from lab.fit_ranker import LEAST_QUERIES, METRIC, fit_on_judged, paired_uplift
 from lab.intervals import Bootstrap
 from lab.ranked_queries import RUN_DEPTH, JudgedQuery, Progress, judged_queries
 from lab.ranking_metrics import figures_by_query
+from lab.value_ladder import evaluate_values
 from rankers.documents import WholeChunker, cut
 from rankers.index import HybridIndex
 
 Runs = Mapping[str, Sequence[str]]
+MEANINGS = {
+    "bm25": "BM25 over stemmed words",
+    "dense": "cosine of embeddings",
+    "hybrid": "both lists fused, nothing learned",
+    "learned": "LambdaMART over features of both lists",
+}
 
 
 def evaluate_ranker(
@@ -61,11 +69,13 @@ def evaluate_ranker(
     figures = {name: figures_by_query(run, relevance) for name, run in runs.items()}
     ours, theirs = figures["learned"][METRIC], figures["hybrid"][METRIC]
     uplift = paired_uplift(ours, theirs, seed=seed)
+    evaluation = _evaluation(folder.name, collection, figures, seed)
     return {
+        "evaluation": evaluation.model_dump(mode="json"),
         "systems": {name: _told(values, seed) for name, values in figures.items()},
         "uplift": uplift,
         "uplift_by_documents": _by_documents(collection, test, ours, theirs, seed),
-        "promoted": "learned" if uplift["ci_low"] > 0 else "hybrid",
+        "promoted": evaluation.gate.registered,
         "gain": "linear",
         "depth": RUN_DEPTH,
         "n_queries": len(test),
@@ -73,6 +83,37 @@ def evaluate_ranker(
         "chosen": {**fitted.report["chosen"], "on": "valid" if valid else "folds of train"},
         "held_out": {k: fitted.report[k] for k in ("folds", "held_out", "uplift", "promoted")},
     }
+
+
+def _evaluation(
+    name: str,
+    collection: BeirCollection,
+    figures: Mapping[str, Mapping[str, FloatArray]],
+    seed: int,
+) -> Evaluation:
+    """From BM25 to the learned ranker, each against every simpler one, paired by query."""
+    metrics = next(iter(figures.values()))
+    return evaluate_values(
+        "ranker",
+        name,
+        METRIC,
+        "mean over queries, linear gain",
+        {system: of[METRIC] for system, of in figures.items()},
+        MEANINGS,
+        SplitReport(
+            kind="given",
+            fit=len(collection.train),
+            validation=len(collection.valid or {}),
+            test=len(collection.test),
+        ),
+        yardsticks=("bm25", "dense"),
+        others={
+            metric: {system: of[metric] for system, of in figures.items()}
+            for metric in metrics
+            if metric != METRIC
+        },
+        seed=seed,
+    )
 
 
 def _told(figures: Mapping[str, FloatArray], seed: int) -> dict[str, Any]:

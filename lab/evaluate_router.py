@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
@@ -14,34 +14,27 @@ from sklearn.metrics import f1_score, roc_auc_score
 from core.calibration import TINY
 from core.embedding import FloatArray
 from core.errors import InvalidDocument
+from lab.evaluation import Confusion, Evaluation, Reliability, SplitReport
 from lab.intervals import Bootstrap, Rows, share
+from lab.statistics import ece_null, expected_calibration_error, reliability_bins
 from lab.tables import LabelledTexts
+from lab.value_ladder import evaluate_values
 from router.intent import IntentModel, IntentPrediction
 
 F1_RESAMPLES = 200  # each counts every class
-NULL_DRAWS = 1000
 COVERAGES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 TIMED_REQUESTS = 300
-ECE_BINS = 15
 LEAST_IN_SLICE = 30  # a share of fewer rows has an interval wider than a third
 
+MISTAKES = 10  # pairs of intents that the confusion shows
+MEANINGS = {
+    "majority": "the commonest intent of training",
+    "tfidf_linear": "logistic regression over TF-IDF",
+    "embedding_linear": "logistic regression over embeddings",
+    "mix": "both, the embedding only where the first is unsure",
+}
+
 Mask = npt.NDArray[np.bool_]
-
-
-def expected_calibration_error(top: FloatArray, right: Mask) -> float:
-    """Guo et al. 2017, 15 equal-width bins: Σ n_b/n · |accuracy_b - confidence_b|."""
-    bins = np.minimum((top * ECE_BINS).astype(int), ECE_BINS - 1)
-    gaps = np.bincount(bins, weights=right - top, minlength=ECE_BINS)
-    return float(np.abs(gaps).sum() / len(top))
-
-
-def ece_null(top: FloatArray, *, seed: int = 0) -> dict[str, float]:
-    """What the ECE of a perfectly calibrated model with these confidences comes to at this n."""
-    source = np.random.default_rng(seed)
-    drawn = [
-        expected_calibration_error(top, source.random(len(top)) < top) for _ in range(NULL_DRAWS)
-    ]
-    return {"mean": float(np.mean(drawn)), "p95": float(np.quantile(drawn, 0.95))}
 
 
 def evaluate_router(
@@ -63,6 +56,7 @@ def evaluate_router(
     labels = _labels(model, test, out_of_scope)
     prediction = model.predict(test.texts)
     answers = _Answers.of(prediction, labels, out_of_scope is not None, seed)
+    simpler = _simpler(model, train, test, labels, out_of_scope)
     told = {
         "n": len(labels),
         "accuracy": answers.accuracy,
@@ -75,14 +69,69 @@ def evaluate_router(
         "embedding_share": float(prediction.embedded.mean()),
         "abstained": float(prediction.abstains.mean()),
         "latency_ms": _latency(model, test.texts),
-        "baselines": _baselines(model, train, test, answers, out_of_scope),
+        "baselines": {name: answers.uplift_over(right) for name, right in simpler.items()},
         "intervals": answers.intervals(),
     }
     if out_of_scope is not None:
         told |= _of_scope(prediction, answers, len(model.intents))
     if test.slices:
         told["slices"] = _of_slices(test, answers.right)
-    return told
+    evaluation = _evaluation(model, train, test, answers, simpler, seed)
+    return told | {"evaluation": evaluation.model_dump(mode="json")}
+
+
+def _evaluation(
+    model: IntentModel,
+    train: LabelledTexts,
+    test: LabelledTexts,
+    answers: "_Answers",
+    simpler: Mapping[str, Mask],
+    seed: int,
+) -> Evaluation:
+    """From the commonest intent to the mix, each against every simpler one, paired by request."""
+    right = {**simpler, "mix": answers.right}
+    null = ece_null(answers.top, seed=seed)
+    return evaluate_values(
+        "router",
+        "intents",
+        "accuracy",
+        "share of requests",
+        {name: own.astype(float) for name, own in right.items()},
+        MEANINGS,
+        SplitReport(kind="given", fit=len(train.texts), validation=0, test=len(test.texts)),
+        reliability=Reliability(
+            step="mix",
+            bins=reliability_bins(answers.top, answers.right),
+            ece=expected_calibration_error(answers.top, answers.right),
+            ece_null_mean=null["mean"],
+            ece_null_p95=null["p95"],
+            brier=float(answers.brier.mean()),
+            log_loss=float(answers.loss.mean()),
+            method="temperature by part",
+        ),
+        confusion=_confusion(model, answers),
+        seed=seed,
+    )
+
+
+def _confusion(model: IntentModel, answers: "_Answers") -> Confusion | None:
+    """Among the intents of the commonest mistakes: the whole table is too large to look at."""
+    names = [*model.intents, "out of scope"]
+    wrong = Counter(
+        (int(truth), int(chosen))
+        for truth, chosen in zip(answers.labels, answers.chosen, strict=True)
+        if truth != chosen
+    )
+    commonest = sorted(wrong, key=lambda pair: (-wrong[pair], pair))[:MISTAKES]
+    shown = sorted({intent for pair in commonest for intent in pair})
+    if not shown:
+        return None
+    counts = Counter(zip(answers.labels.tolist(), answers.chosen.tolist(), strict=True))
+    return Confusion(
+        truths=tuple(names[intent] for intent in shown),
+        outcomes=tuple(names[intent] for intent in shown),
+        counts=tuple(tuple(counts[truth, done] for done in shown) for truth in shown),
+    )
 
 
 def _labels(
@@ -185,14 +234,14 @@ class _Answers:
         return {"accuracy": float(other_right.mean()), "diff": told.pop("mean"), **told}
 
 
-def _baselines(
+def _simpler(
     model: IntentModel,
     train: LabelledTexts,
     test: LabelledTexts,
-    answers: _Answers,
+    labels: npt.NDArray[np.intp],
     out_of_scope: str | None,
-) -> dict[str, Any]:
-    """What the mix has to beat: the commonest label, and each classifier without the other.
+) -> dict[str, Mask]:
+    """Where what the mix has to beat is right: the commonest label, and each classifier alone.
 
     Where training had outsiders, they are one more class of either classifier.
     """
@@ -204,9 +253,9 @@ def _baselines(
     if out_of_scope is None:
         cheap, embedded = (logits[:, : len(model.intents)] for logits in (cheap, embedded))
     return {
-        "majority": answers.uplift_over(answers.labels == majority),
-        "tfidf_linear": answers.uplift_over(cheap.argmax(axis=1) == answers.labels),
-        "embedding_linear": answers.uplift_over(embedded.argmax(axis=1) == answers.labels),
+        "majority": labels == majority,
+        "tfidf_linear": cheap.argmax(axis=1) == labels,
+        "embedding_linear": embedded.argmax(axis=1) == labels,
     }
 
 

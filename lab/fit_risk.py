@@ -1,46 +1,30 @@
-"""Fits the risk model: boosted trees where labels exist, an isolation forest where they do not."""
+"""Fits the risk model: a step of the baseline ladder, or an isolation forest without labels."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
-import lightgbm
 import numpy as np
 import numpy.typing as npt
 from sklearn.ensemble import IsolationForest as SklearnForest
-from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-from sklearn.tree import DecisionTreeClassifier
 
-from core.calibration import Calibrator, FloatArray, sigmoid
+from core.calibration import FloatArray
 from core.errors import InvalidDocument
-from lab.fit_calibration import at_most_by_rank, choose_calibrator, fit_platt, log_loss_of
+from lab.fit_calibration import at_most_by_rank, log_loss_of
 from lab.intervals import Bootstrap, Rows
+from lab.risk_steps import FittedStep, Labels, Table, fit_step
+from lab.statistics import paired_mean
 from router.isolation import FLOAT32, IsolationForest
-from router.risk import BoostedTrees, Isolation, RiskModel
+from router.risk import Isolation, RiskModel
 
 FIT_SHARE, CALIBRATE_SHARE = 0.6, 0.2  # the last fifth is reported on
 LEAST_ROWS = 50
+Parts = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.intp]]
 LEAST_OF_EACH = 5  # of either class in each part; fewer say nothing about a probability
-ROUNDS = (10, 20, 40, 80, 160, 320)
+STEPS = ("constant", "linear", "shallow_tree", "boosted")
 TREES = 100  # Liu et al. 2008: paths have settled by then
 AUC_RESAMPLES = 300  # each sorts all rows
-PARAMETERS = {
-    "objective": "binary",
-    "learning_rate": 0.05,
-    "num_leaves": 15,
-    "min_data_in_leaf": 10,
-    "lambda_l2": 1.0,
-    "deterministic": True,
-    "force_row_wise": True,
-    "num_threads": 1,
-    "verbosity": -1,
-}
-Labels = npt.NDArray[np.float64]
-Scores = Callable[[FloatArray], FloatArray]
 
 
 def fit_risk(
@@ -49,14 +33,19 @@ def fit_risk(
     names: Sequence[str],
     *,
     share: float,
+    parts: Parts | None = None,
+    categorical: Mapping[int, int] | None = None,
+    clusters: Sequence[str] | None = None,
     seed: int = 0,
 ) -> tuple[RiskModel, dict[str, Any]]:
     """The model and the report on it. Rows (n, features) and labels (n,) are in time order.
 
-    With labels, the report is of the recipe: fitted on the first 60 %, calibrated on the next 20 %,
-    judged on the last 20 %. The model that is returned is the same recipe moved up to the end:
-    fitted on the first 80 %, calibrated on the last 20 %. Without labels `share` is the declared
-    share of risky rows, and P(risky) the most that a row's rank can say.
+    With labels, every step of the baseline ladder is fitted on the first of the `parts`, calibrated
+    on the second and judged on the third (60, 20 and 20 % where absent); the heaviest step that
+    beats every simpler one there is moved up to the end: fitted on the first two, calibrated on the
+    third. Without labels
+    `share` is the declared share of risky rows, and P(risky) the most that a row's rank can say.
+    `categorical` are columns of codes with their number of values, `clusters` whose each row is.
 
     Raises InvalidDocument where the rows or labels cannot be used.
     """
@@ -64,77 +53,81 @@ def fit_risk(
     if labels is None:
         return _fit_forest(rows, names, share, seed)
     truth = _truth(labels, len(rows))
-    first = round(len(rows) * FIT_SHARE)
-    second = round(len(rows) * (FIT_SHARE + CALIBRATE_SHARE))
-    for part in (slice(first), slice(first, second), slice(second, None)):
-        _refuse_without_both(truth[part], f"rows {part.start or 0} to {part.stop or len(rows)}")
-    judged = _fit_booster(rows[:second], truth[:second], first, seed)
-    report = _report(judged, rows, truth, first, second, seed)
-    deployed = _fit_booster(rows, truth, second, seed)
-    model = RiskModel(names=tuple(names), scorer=deployed.scorer, calibrator=deployed.calibrator)
-    report["deployed_calibration"] = deployed.calibrator.to_json()["kind"]
-    return model, report
+    fit, later, test = parts or _in_order(len(rows))
+    for name, part in (("fit", fit), ("calibrate", later), ("test", test)):
+        _refuse_without_both(truth[part], f"the rows to {name}")
+    table = Table(rows=rows, labels=truth, names=tuple(names), categorical=categorical or {})
+    judged = _Judged(
+        steps=[fit_step(name, table, fit, later, seed=seed) for name in STEPS],
+        rows=rows[test],
+        truth=truth[test],
+        clusters=None if clusters is None else [clusters[row] for row in test],
+        seed=seed,
+    )
+    chosen = judged.chosen()
+    deployed = fit_step(chosen.name, table, np.concatenate([fit, later]), test, seed=seed)
+    report = judged.report(chosen)
+    report["rows"] = {"fit": len(fit), "calibrate": len(later), "test": len(test)}
+    report["base_rate"] = {"fit": float(truth[fit].mean()), "test": float(truth[test].mean())}
+    report["deployed_calibration"] = deployed.model.calibrator.to_json()["kind"]
+    return deployed.model, report
+
+
+def _in_order(rows: int) -> Parts:
+    first, second = round(rows * FIT_SHARE), round(rows * (FIT_SHARE + CALIBRATE_SHARE))
+    fit, later, test = np.split(np.arange(rows), [first, second])
+    return fit, later, test
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Booster:
-    scorer: BoostedTrees
-    calibrator: Calibrator
-    rounds: int
+class _Judged:
+    """The steps from the simplest to the heaviest, on rows that none was fitted on."""
 
+    steps: Sequence[FittedStep]
+    rows: FloatArray
+    truth: Labels
+    clusters: Sequence[str] | None
+    seed: int
 
-def _fit_booster(rows: FloatArray, truth: Labels, cut: int, seed: int) -> _Booster:
-    """Trees on the rows before `cut`; how many, and the calibration, by those after it.
+    def losses(self, step: FittedStep) -> FloatArray:
+        return log_loss_of(step.predict(self.rows), self.truth)
 
-    Rounds are judged by the log-loss once calibrated: a shift of the base rate, which calibration
-    mends, would otherwise end the training long before the trees have learnt to rank.
-    """
-    data = lightgbm.Dataset(rows[:cut], truth[:cut])
-    booster = lightgbm.train({**PARAMETERS, "seed": seed}, data, num_boost_round=ROUNDS[-1])
-    later, labels = rows[cut:], truth[cut:]
-
-    def calibrated_loss(rounds: int) -> float:
-        raw = booster.predict(later, raw_score=True, num_iteration=rounds, num_threads=1)
-        scores = sigmoid(np.asarray(raw))
-        return float(log_loss_of(fit_platt(scores, labels).apply(scores), labels).mean())
-
-    rounds = min(ROUNDS, key=calibrated_loss)  # of equals, the fewest
-    scorer = BoostedTrees(booster.model_to_string(num_iteration=rounds))
-    calibrator = choose_calibrator(scorer.scores(later), labels)
-    return _Booster(scorer=scorer, calibrator=calibrator, rounds=rounds)
-
-
-def _report(
-    judged: _Booster, rows: FloatArray, truth: Labels, first: int, second: int, seed: int
-) -> dict[str, Any]:
-    tail = truth[second:]
-    ours = judged.calibrator.apply(judged.scorer.scores(rows[second:]))
-    bootstrap = Bootstrap(rows=len(tail), seed=seed)
-    base = np.full(len(tail), truth[:second].mean())
-    loss = log_loss_of(ours, tail)
-    baselines: dict[str, Any] = {}
-    for name, scores in _baselines(rows[:first], truth[:first], seed).items():
-        calibrator = choose_calibrator(scores(rows[first:second]), truth[first:second])
-        theirs = calibrator.apply(scores(rows[second:]))
-        baselines[name] = {
-            **_figures(theirs, tail),
-            "uplift": _uplift(bootstrap, log_loss_of(theirs, tail) - loss),
+    def uplift(self, step: FittedStep, over: FittedStep) -> dict[str, Any]:
+        """Log-loss saved a row, paired; above 0 `step` is better."""
+        told = paired_mean(self.losses(over) - self.losses(step), self.clusters, seed=self.seed)
+        return {
+            "metric": "log_loss",
+            "diff": told.mean,
+            "ci_low": told.ci_low,
+            "ci_high": told.ci_high,
         }
-    baselines["base_rate"] = {
-        "log_loss": float(log_loss_of(base, tail).mean()),
-        "brier": float(((base - tail) ** 2).mean()),
-        "uplift": _uplift(bootstrap, log_loss_of(base, tail) - loss),
-    }
-    return {
-        "kind": judged.scorer.kind,
-        "rows": {"fit": first, "calibrate": second - first, "test": len(tail)},
-        "base_rate": {"fit": float(truth[:first].mean()), "test": float(tail.mean())},
-        "rounds": judged.rounds,
-        "calibration": judged.calibrator.to_json()["kind"],
-        **_figures(ours, tail),
-        "intervals": _intervals(bootstrap, ours, tail),
-        "baselines": baselines,
-    }
+
+    def chosen(self) -> FittedStep:
+        best = self.steps[0]
+        for place, step in enumerate(self.steps):
+            if all(self.uplift(step, over)["ci_low"] > 0 for over in self.steps[:place]):
+                best = step
+        return best
+
+    def report(self, chosen: FittedStep) -> dict[str, Any]:
+        ours = chosen.predict(self.rows)
+        bootstrap = Bootstrap(rows=len(self.truth), seed=self.seed)
+        return {
+            "kind": chosen.model.scorer.kind,
+            "step": chosen.name,
+            "chosen": dict(chosen.chosen),
+            "calibration": chosen.model.calibrator.to_json()["kind"],
+            **_figures(ours, self.truth),
+            "intervals": _intervals(bootstrap, ours, self.truth),
+            "baselines": {
+                step.name: {
+                    **_figures(step.predict(self.rows), self.truth),
+                    "uplift": self.uplift(chosen, step),
+                }
+                for step in self.steps
+                if step is not chosen
+            },
+        }
 
 
 FIGURES: dict[str, Callable[[Labels, FloatArray], float]] = {
@@ -166,37 +159,6 @@ def _intervals(
         name: bootstrap.interval(of(figure), resamples=AUC_RESAMPLES)
         for name, figure in FIGURES.items()
     }
-
-
-def _uplift(bootstrap: Bootstrap, gain: FloatArray) -> dict[str, Any]:
-    """Log-loss saved a row, paired; above 0 the boosted trees are better."""
-    told = bootstrap.told(lambda sample: float(gain[sample].mean()))
-    return {
-        "metric": "log_loss",
-        "diff": told["mean"],
-        "ci_low": told["ci_low"],
-        "ci_high": told["ci_high"],
-    }
-
-
-def _baselines(rows: FloatArray, truth: Labels, seed: int) -> dict[str, Scores]:
-    """What the boosted trees have to beat to be worth their weight."""
-    fill = {"strategy": "median", "keep_empty_features": True, "add_indicator": True}
-    fitted = {
-        "logistic": make_pipeline(
-            SimpleImputer(**fill), StandardScaler(), LogisticRegression(max_iter=500)
-        ),
-        "shallow_tree": make_pipeline(
-            SimpleImputer(**fill),
-            DecisionTreeClassifier(max_depth=3, min_samples_leaf=10, random_state=seed),
-        ),
-    }
-
-    def scores_of(model: Any) -> Scores:
-        model.fit(rows, truth)
-        return lambda asked: cast(FloatArray, model.predict_proba(asked)[:, 1])
-
-    return {name: scores_of(model) for name, model in fitted.items()}
 
 
 def _fit_forest(

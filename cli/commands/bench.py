@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from cli.commands.snapshot import Events
 from cli.told import DEFAULT_TENANT, AsJson, Tenant, errors_told, progress_told, tell
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "payments_support"
@@ -48,6 +49,43 @@ def decide(
     tell(told, as_json, lambda: _readable(told))
 
 
+@app.command("lab")
+def lab(
+    rows: Annotated[
+        list[int] | None, typer.Option(min=1000, help="Size of a table; may be repeated.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Time and memory of a snapshot and of the baseline ladder, on tables of growing size."""
+    with errors_told(as_json):
+        from cli.bench_lab import SIZES, bench_lab
+
+        with progress_told() as progress:
+            told = bench_lab(rows or SIZES, progress)
+    tell(told, as_json, lambda: _readable_lab(told))
+
+
+@app.command("checks")
+def checks(
+    spec: Annotated[Path, typer.Argument(help="A decision's folder.")],
+    data: Annotated[Path, typer.Option(help="A table; it becomes a snapshot first.")],
+    events: Events = None,
+    tenant: Tenant = DEFAULT_TENANT,
+    as_json: AsJson = False,
+) -> None:
+    """Time and memory of all leakage and data checks on a table."""
+    with errors_told(as_json):
+        from cli.bench_checks import bench_checks
+        from cli.home import open_home
+        from cli.snapshots import snapshot_of
+        from core.spec import load_spec
+
+        with open_home() as home, progress_told() as progress:
+            rows = snapshot_of(home, tenant, load_spec(spec), data, None, progress, events=events)
+            told = bench_checks(spec, rows, progress)
+    tell(told, as_json, lambda: _readable_checks(told))
+
+
 @contextmanager
 def _of_a_copy() -> Iterator[None]:
     """Measured decisions are nobody's: a home on SQLite is copied for the time of the bench."""
@@ -84,4 +122,20 @@ def _readable(told: dict[str, Any]) -> str:
             )
     c = told["commit_ms"]
     lines.append(f"one commit: p50 {c['p50']:.2f} ms, p99 {c['p99']:.2f} ms, n {c['n']}")
+    return "\n".join(lines)
+
+
+def _readable_lab(told: dict[str, Any]) -> str:
+    lines = [f"{'step':<12}{'rows':>10}{'seconds':>10}{'rows/s':>10}{'peak MB':>10}"]
+    lines += [
+        f"{one['step']:<12}{one['rows']:>10,}{one['seconds']:>10.1f}"
+        f"{one['rows'] / one['seconds']:>10,.0f}{one['peak_mb']:>10,.0f}"
+        for one in told["measured"]
+    ]
+    return "\n".join([*lines, f"({told['columns']} columns and a label)"])
+
+
+def _readable_checks(told: dict[str, Any]) -> str:
+    lines = [f"{told['rows']:,} rows: {told['seconds']:.1f} s, {told['peak_mb']:,} MB"]
+    lines += [f"{code:<24}{seconds:>8.2f} s" for code, seconds in told["by_check"].items()]
     return "\n".join(lines)

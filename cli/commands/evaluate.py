@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from cli.commands.snapshot import Events
 from cli.told import DEFAULT_TENANT, AsJson, Tenant, errors_told, note, progress_told, tell
 
 AVAILABLE = ("router", "ranker")
@@ -29,35 +30,55 @@ app = typer.Typer(
 )
 
 
+Html = Annotated[
+    Path | None, typer.Option("--html", help="Write the report as one page that opens offline.")
+]
+Markdown = Annotated[Path | None, typer.Option(help="Write the report as Markdown.")]
+
+
 @app.command("decision", hidden=True)
 def decision(
     spec: Annotated[str, typer.Argument(help="A trained decision's folder or name.")],
-    data: Annotated[Path, typer.Option(help="JSON Lines of requests with what turned out true.")],
+    data: Annotated[
+        Path | None,
+        typer.Option(help="A table whose outcomes are known; without it, what training saw last."),
+    ] = None,
+    events: Events = None,
+    version: Annotated[
+        str | None, typer.Option(help="The version whose report is shown; the newest otherwise.")
+    ] = None,
+    html: Html = None,
+    markdown: Markdown = None,
     seed: Annotated[int, typer.Option(help="Of the resampling.")] = 0,
     tenant: Tenant = DEFAULT_TENANT,
     as_json: AsJson = False,
 ) -> None:
-    """The live ladder, with the keyless door, on rows whose outcome is known."""
-    import asyncio
-
+    """The report of a trained version, or of the live release on rows that it never saw."""
     with errors_told(as_json):
-        from cli.commands.decide import name_of, tell_if_changed
-        from cli.commands.train import readable_ladder
-        from cli.home import open_home, open_runtime
-        from lab.decision_rows import read_decision_rows
-        from lab.evaluate_decision import evaluate_observed
-        from lab.traces import observe
+        from cli.evaluating import judged_on, report_of
+        from cli.home import open_home
+        from cli.reports import refuse_missing_folders, write_reports
+
+        refuse_missing_folders(html, markdown)
 
         with open_home() as home, progress_told() as progress:
-            # Every rung is asked on every row: with a paid model that would be real money.
-            runtime = open_runtime(home, keyless=True)
-            live = asyncio.run(runtime.live(tenant, name_of(spec)))
-            tell_if_changed(spec, live)
-            rows = read_decision_rows(live.spec, data)
-            seen = observe(live.ladder, rows, lambda n, total: progress("scoring", n, total))
-            report = evaluate_observed(live.spec, live.ladder.policy, seen, seed=seed)
-    told = {"decision": live.spec.name, "release": live.ladder.release, "ladder": report}
-    tell(told, as_json, lambda: "\n".join(readable_ladder(report)))
+            if data is None:
+                told = report_of(home, tenant, spec, version)
+            else:
+                told = judged_on(home, tenant, spec, data, events, seed, progress)
+            files = write_reports(home, told, html, markdown)
+    tell({**told, "files": files}, as_json, lambda: _readable_decision(told, files))
+
+
+def _readable_decision(told: dict[str, Any], files: dict[str, str]) -> str:
+    from cli.commands.train import readable_ladder
+    from cli.reports import readable_evaluation
+
+    lines = readable_evaluation(told["evaluation"])
+    if told["ladder"]:
+        lines += ["", *readable_ladder(told["ladder"])]
+    lines += ["", *(f"{kind}: {path}" for kind, path in files.items())]
+    return "\n".join(lines)
 
 
 @app.command("reserved", hidden=True, context_settings=WHATEVER)
@@ -88,13 +109,17 @@ def router(
     slice_by: Annotated[
         list[str] | None, typer.Option("--slice", help="A column to report by; may be repeated.")
     ] = None,
+    html: Html = None,
+    markdown: Markdown = None,
     seed: Annotated[int, typer.Option(help="Of folds and resampling.")] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Fit the intent model on one file and report its figures on another."""
     with errors_told(as_json):
+        from cli.reports import refuse_missing_folders, write_named
         from lab.tables import read_labelled_texts
 
+        refuse_missing_folders(html, markdown)
         # Both files are read before the models are loaded: a bad one is told at once.
         slices = tuple(slice_by or ())
         rows = read_labelled_texts(train, text=text, label=label)
@@ -109,24 +134,30 @@ def router(
             model = fit_intent(rows, embedder, out_of_scope=out_of_scope, seed=seed, progress=note)
         note("scoring the test file")
         report = evaluate_on(model, rows, held_out, out_of_scope=out_of_scope, seed=seed)
+        write_named(report["evaluation"], html, markdown)
     tell(report, as_json, lambda: _readable_router(report))
 
 
 @app.command("ranker")
 def ranker(
     beir: Annotated[Path, typer.Option(help="A folder in the BEIR layout.")],
+    html: Html = None,
+    markdown: Markdown = None,
     seed: Annotated[int, typer.Option(help="Of fitting and resampling.")] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Fit the learned ranker, and hold it against the untrained hybrid on the test queries."""
     with errors_told(as_json), progress_told() as progress:
+        from cli.reports import refuse_missing_folders, write_named
         from lab.beir import read_beir
 
+        refuse_missing_folders(html, markdown)
         read_beir(beir)  # a bad folder is told before the models are loaded
         from cli.home import default_embedder
         from lab.evaluate_ranker import evaluate_ranker
 
         report = evaluate_ranker(beir, default_embedder(), seed=seed, progress=progress)
+        write_named(report["evaluation"], html, markdown)
     tell(report, as_json, lambda: _readable_ranker(report))
 
 

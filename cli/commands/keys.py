@@ -16,7 +16,8 @@ app = typer.Typer(no_args_is_help=True, help="API keys: create, list, revoke.")
 @app.command("create")
 def create(
     scope: Annotated[
-        list[str], typer.Option(help="decide, read, feedback, review, jobs or admin; repeat it.")
+        list[str],
+        typer.Option(help="decide, read, feedback, review, events, jobs or admin; repeat it."),
     ],
     name: Annotated[str, typer.Option(help="Whose key it is.")] = "cli",
     days: Annotated[

@@ -1,91 +1,145 @@
-"""`rung train`: fit every model of a decision, store them as one release, and make it live."""
+"""`rung train`: fit every model of a decision, judge it, and make it live where it earned that."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from cli.commands.snapshot import Events
 from cli.decision_folder import DecisionFolder
-from cli.told import DEFAULT_TENANT, AsJson, Tenant, errors_told, note, progress_told, tell
+from cli.told import DEFAULT_TENANT, AsJson, Tenant, errors_told, progress_told, tell
 
 if TYPE_CHECKING:
     from cli.home import Home
-    from core.embedding import TextEmbedder
-    from rankers.index import HybridIndex
+    from cli.training import Asked, Registered
 
 Spec = Annotated[Path, typer.Argument(help="A decision's folder.")]
 
 
 def train(
     spec: Spec,
-    data: Annotated[Path, typer.Option(help="JSON Lines of past requests, in order of time.")],
+    data: Annotated[
+        Path | None, typer.Option(help="A table of past requests; it becomes a snapshot first.")
+    ] = None,
+    snapshot: Annotated[str | None, typer.Option(help="The id of a snapshot.")] = None,
+    events: Events = None,
+    only: Annotated[
+        Literal["router", "risk", "ranker", "scorer"] | None,
+        typer.Option(help="Fit this part alone; the others stay as they are live."),
+    ] = None,
+    split: Annotated[
+        Literal["temporal", "random"],
+        typer.Option(help="random must be asked for, and its report says so."),
+    ] = "temporal",
+    heavier: Annotated[
+        bool, typer.Option("--heavier", help="Try more and larger trees too.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of everything that is drawn at random.")] = 0,
     tenant: Tenant = DEFAULT_TENANT,
     as_json: AsJson = False,
 ) -> None:
-    """Fit intents, risk, rankers, quality and the cost policy, and make the release live."""
+    """Fit the baseline ladder or the whole ladder, ask the gate, and register what it lets in."""
     with errors_told(as_json):
-        from cli.home import default_embedder, keyless_door, open_home
+        from cli.home import open_home
+        from cli.snapshots import snapshot_of
+        from cli.training import Asked
+        from cli.training import train as run
 
         folder = DecisionFolder.read(spec)
+        _refuse_open(folder)
         with open_home() as home, progress_told() as progress:
-            from lab.decision_rows import read_decision_rows
-
             # Before the models are loaded: a bad file is told at once.
-            rows = read_decision_rows(folder.spec, data)
-            from lab.reproducible import one_blas_thread
-            from lab.train_decision import Written, train_decision
-            from router.runtime import RELEASE
+            rows = snapshot_of(home, tenant, folder.spec, data, snapshot, progress, events=events)
+            base = _live(home, tenant, folder, only)
+            asked = Asked(seed=seed, split=split, heavier=heavier, only=only, base=base)
+            done = run(home, tenant, folder, rows, asked, progress)
+        told = _told(folder, asked, done)
+    tell(told, as_json, lambda: _readable(told))
+    raise typer.Exit(0 if done.live else 1)
 
-            embedder = default_embedder()
-            progress("preparing the corpora", 0, 1)
-            indexes = {c: _index(home, folder, c, tenant, embedder) for c in folder.spec.corpora}
-            with one_blas_thread():
-                trained = train_decision(
-                    Written(
-                        decision_yaml=folder.decision_yaml,
-                        rules_yaml=folder.rules_yaml,
-                        prompts=folder.prompts,
-                    ),
-                    rows,
-                    {corpus: index for corpus, (_, index) in indexes.items()},
-                    embedder,
-                    door=keyless_door(embedder),
-                    clock=home.clock,
-                    seed=seed,
-                    progress=progress,
-                )
-            name = folder.spec.name
-            release = home.artifacts.put(
-                tenant, RELEASE, trained.parts.to_files(), {"decision": name}
+
+def _refuse_open(folder: DecisionFolder) -> None:
+    """Whoever has not said what is predicted about whom cannot be told how well that goes."""
+    from core.errors import InvalidDocument
+
+    framing = folder.spec.framing
+    for name in ("event", "population", "target", "owner"):
+        if str(getattr(framing, name)).lower().startswith("to be written"):
+            raise InvalidDocument(
+                "RUNG-FRAMING-OPEN",
+                f"framing.{name} is still to be written",
+                way_out=f"Answer the questions in {folder.folder / 'decision.yaml'}.",
             )
-            for corpus, (artifact_id, _) in indexes.items():
-                home.store.register_index(tenant, name, corpus, artifact_id)
-            home.store.register_release(tenant, name, release)
-        told = {"decision": name, "release": release, "report": trained.report}
-    tell(told, as_json, lambda: readable_report(told))
 
 
-def _index(
-    home: "Home", folder: DecisionFolder, corpus: str, tenant: str, embedder: "TextEmbedder"
-) -> "tuple[str, HybridIndex]":
-    """The index that a worker has built from these very documents, or a new one."""
-    from rankers.corpora import build_index, load_index, put_documents
+def _live(home: "Home", tenant: str, folder: DecisionFolder, only: str | None) -> str | None:
+    """The release whose other parts are kept."""
+    from core.errors import InvalidRequest, NotFound
 
-    documents = put_documents(home.artifacts, tenant, folder.documents(corpus))
-    current = home.store.current_index(tenant, folder.spec.name, corpus)
-    if current is not None:
-        index = load_index(home.artifacts, tenant, current, embedder, documents=documents)
-        if index is not None:
-            note(f"corpus {corpus}: the index is up to date")
-            return current, index
-    return build_index(home.artifacts, tenant, documents, embedder)
+    if only is None:
+        return None
+    if not folder.spec.by_text:
+        raise InvalidRequest(
+            "RUNG-TRAIN-ONLY",
+            f"{folder.spec.name} has one model, so there is nothing to keep",
+            way_out="Leave --only out.",
+        )
+    release = home.store.live_release(tenant, folder.spec.name)
+    if release is None:
+        raise NotFound(
+            "RUNG-DECISION-UNKNOWN",
+            f"{folder.spec.name} has no live release whose other parts could stay",
+            way_out="Train it once without --only.",
+        )
+    return release
 
 
-def readable_report(told: dict[str, Any]) -> str:
-    report = told["report"]["ladder"]
-    lines = [f"{told['decision']}: release {told['release'][:12]}", ""]
-    lines += readable_ladder(report)
+def _told(folder: DecisionFolder, asked: "Asked", done: "Registered") -> dict[str, Any]:
+    evaluation = done.fitted.evaluation
+    return {
+        "decision": folder.spec.name,
+        "version": done.version.id,
+        "release": done.version.artifact,
+        "snapshot": evaluation.snapshot,
+        "live": done.live,
+        "trial": done.version.trial,
+        "reasons": [dict(reason) for reason in done.version.reasons],
+        "issues": [
+            {key: one[key] for key in ("code", "severity", "evidence", "way_out", "page")}
+            for one in done.checks
+            if one["outcome"] == "issue"
+        ],
+        "gate": evaluation.gate.model_dump(mode="json"),
+        "split": evaluation.split.model_dump(mode="json"),
+        "report": done.fitted.report,
+    }
+
+
+def _readable(told: dict[str, Any]) -> str:
+    lines = [
+        f"{told['decision']}: version {told['version'][:12]}, release {told['release'][:12]}",
+        "",
+    ]
+    if told["report"]:
+        lines += readable_ladder(told["report"]["ladder"])
+    gate = told["gate"]
+    lines += ["", f"the gate registers: {gate['registered']}"]
+    marks = {True: "holds", False: "FAILS", None: "unknown"}
+    lines += [f"  {marks[one['holds']]:<8}{one['what']}" for one in gate["reasons"]]
+    if gate["problem"]:
+        lines.append(f"  {gate['problem']}")
+    lines.append("")
+    for one in told["issues"]:
+        lines.append(f"issue {one['code']} ({one['severity']}): {one['evidence']}")
+        lines.append(f"  {one['way_out']} {one['page']}")
+    if told["live"]:
+        lines.append("live" + (", as a trial: the code is not committed" if told["trial"] else ""))
+        if gate["problem"]:
+            lines.append(f"but: {gate['problem']}")
+    else:
+        lines.append("not live:")
+        lines += [f"  {one['code']}: {one['message']}. {one['way_out']}" for one in told["reasons"]]
+    lines.append(f"the whole report: rung evaluate {told['decision']}")
     return "\n".join(lines)
 
 

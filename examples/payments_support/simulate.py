@@ -26,8 +26,9 @@ from typing import Any
 import yaml
 
 FOLDER = Path(__file__).parent
-STARTS = {"train": datetime(2026, 1, 1, tzinfo=UTC), "test": datetime(2026, 7, 1, tzinfo=UTC)}
-ROWS_A_DAY = 72
+STARTS = {"train": datetime(2025, 1, 1, tzinfo=UTC), "test": datetime(2025, 9, 1, tzinfo=UTC)}
+ROWS_A_DAY = 18
+OPENING_DAYS = 150  # over which some accounts are opened, so that there are always new ones
 CUSTOMERS = 900
 COMPOUND = 0.165  # of the help questions, which makes some 8 % of all rows
 TYPOS, LOWERCASE, PERSONAL_DATA = 0.18, 0.25, 0.05
@@ -105,7 +106,10 @@ def simulate(
         pause = rng.expovariate(ROWS_A_DAY * (3 if wave else 1)) * 86_400
         moment += timedelta(seconds=max(1, round(pause)))
         phrases = _phrases(split, place >= NEW_WORDING_FROM * rows and rng.random() < NEW_WORDING)
-        yield _row(rng, rng.choice(customers), moment, phrases, drift, wave)
+        who = rng.choice(customers)
+        while who.age_at_start + (moment - STARTS["train"]).days < 1:
+            who = rng.choice(customers)
+        yield _row(rng, who, moment, phrases, drift, wave)
 
 
 def in_wave(place: int, rows: int) -> bool:
@@ -147,7 +151,7 @@ def _customer(rng: random.Random, number: int) -> Customer:
         home_country=_weighted(rng, HOMES),
         tier=_weighted(rng, TIERS),
         usual_amount=round(math.exp(rng.gauss(3.8, 0.7)), 2),
-        age_at_start=int(rng.expovariate(1 / 700)) + 1,
+        age_at_start=int(rng.expovariate(1 / 700)) + 1 - rng.randint(0, OPENING_DAYS),
         has_open_dispute=rng.random() < 0.05,
     )
 
@@ -159,8 +163,8 @@ def _row(
     facts = _facts(rng, who, moment, intent, drift, wave)
     fraud = rng.random() < fraud_probability(facts, drift=drift, wave=wave)
     message, documents = _message(rng, intent, phrases, facts, TYPOS + 0.2 * drift)
-    delay = rng.expovariate(1 / 10) if fraud else rng.expovariate(3)
-    known_at = moment + timedelta(seconds=round(min(delay, 30.0) * 86_400))
+    delay = rng.expovariate(1) if fraud else rng.expovariate(3)
+    known_at = moment + timedelta(seconds=round(min(delay, 1.0) * 86_400))
     return {
         "message": message,
         **facts,

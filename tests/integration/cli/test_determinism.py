@@ -28,14 +28,14 @@ SAID = {
 def history(path: Path, rows: int) -> Path:
     """Past requests of the template's decision."""
     source = random.Random(1)
-    start = datetime(2026, 1, 1, tzinfo=UTC)
+    start = datetime(2025, 1, 1, tzinfo=UTC)
     with path.open("w") as file:
         for place in range(rows):
             intent = source.choice(list(SAID))
             truth, texts = SAID[intent]
             row = {
                 "message": f"{source.choice(texts)} {source.choice(['now', 'today', 'soon'])}",
-                "occurred_at": (start + timedelta(hours=place)).isoformat(),
+                "occurred_at": (start + timedelta(days=place)).isoformat(),
                 "amount": source.choice([None, 12.5, 80]),
                 "intent": intent,
                 "truth": truth,

@@ -20,7 +20,7 @@ from tests.terminal import ROOT, environment
 run = CliRunner().invoke
 HEAVY = ("torch", "sklearn", "scipy", "lightgbm", "faiss", "litellm", "fastapi", "celery", "pandas")
 SILENT = {("worker",), ("evaluate", "reserved")}  # these print no result, only errors
-PARTS = {"error", "ladder-report"}  # of no command alone
+PARTS = {"evaluation", "error", "ladder-report"}  # of no command alone
 
 
 def commands(of: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

@@ -147,18 +147,18 @@ def without(column: str) -> dict[str, Any]:
 
 
 GOOD = {**ROW, **LABELS}
-EARLIER = {**GOOD, "occurred_at": "2025-12-31T10:00:00+00:00"}
+LATER = {**GOOD, "occurred_at": "9000-12-31T10:00:00+00:00"}
 BAD_ROWS: dict[str, tuple[list[Any], str, int | None]] = {
-    "no rows": ([], "RUNG-TABLE-CONTENT", None),
+    "no rows": ([], "RUNG-TABLE-EMPTY", None),
     "no object": ([GOOD, 7], "RUNG-TABLE-CONTENT", 2),
-    "no intent": ([GOOD, without("intent")], "RUNG-TABLE-CONTENT", 2),
-    "no truth": ([GOOD, without("truth")], "RUNG-TABLE-CONTENT", 2),
+    "no intent": ([GOOD, without("intent")], "RUNG-FACTS-NULL", 2),
+    "no truth": ([GOOD, without("truth")], "RUNG-FACTS-NULL", 2),
     "no message": ([GOOD, without("message")], "RUNG-FACTS-NULL", 2),
-    "another intent": ([{**GOOD, "intent": "x"}], "RUNG-TABLE-CONTENT", 1),
+    "another intent": ([{**GOOD, "intent": "x"}], "RUNG-FACTS-VALUE", 1),
     "documents of a wrong type": ([{**GOOD, "documents": "a"}], "RUNG-TABLE-CONTENT", 1),
     "a number out of range": ([GOOD, {**GOOD, "amount": -1}], "RUNG-FACTS-VALUE", 2),
     "a text for a number": ([{**GOOD, "amount": "12"}], "RUNG-FACTS-VALUE", 1),
-    "out of the order of time": ([GOOD, EARLIER], "RUNG-TABLE-ORDER", None),
+    "of the future": ([GOOD, LATER], "RUNG-TABLE-FUTURE", 2),
 }
 
 
@@ -169,7 +169,7 @@ def test_rows_that_cannot_be_trained_on(
     rows, code, line = BAD_ROWS[case]
     error = refused("train", folder, "--data", written(tmp_path / "rows.jsonl", rows))
     assert (error["code"], error["line"]) == (code, line)
-    # Told before a model is loaded, so that nothing of a training is left behind.
+    # Nothing of a training is left behind.
     assert not (tmp_path / "home" / "artifacts").exists()
 
 
@@ -186,7 +186,7 @@ def test_lines_that_are_no_json(refused: Any, folder: Path, tmp_path: Path, text
 def test_a_file_of_rows_that_is_not_there(refused: Any, folder: Path, tmp_path: Path) -> None:
     for command in (["train", folder], ["evaluate", "router", "--test", "x.csv"]):
         option = "--data" if command[0] == "train" else "--train"
-        error = refused(*command, option, tmp_path / "absent")
+        error = refused(*command, option, tmp_path / "absent.csv")
         assert error["code"] in ("RUNG-FILE-READ", "RUNG-TABLE-READ")
 
 

@@ -103,7 +103,7 @@ def test_the_report_counts_and_says_what_is_too_few() -> None:
     assert report["saved_against"]["always_person"]["mean"] == pytest.approx(PERSON_COST * 40 / 50)
     assert report["slices"]["language"]["und"]["enough"]
     few = evaluate_observed(spec, POLICY, rows[:5])
-    assert not few["slices"]["amount"]["None"]["enough"]
+    assert not few["slices"]["amount"]["unknown"]["enough"]
 
 
 def test_rows_of_one_customer_are_not_many_customers() -> None:

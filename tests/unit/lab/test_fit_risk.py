@@ -25,14 +25,15 @@ def world(n: int = 3000, seed: int = 0) -> tuple[Any, Any, Any]:
 
 
 def test_the_truth_is_found_and_the_report_is_of_the_tail() -> None:
-    rows, labels, _ = world()
+    rows, labels, _ = world(6000)
     model, report = fit_risk(rows, labels, NAMES, share=0.01)
-    assert report["rows"] == {"fit": 1800, "calibrate": 600, "test": 600}
-    assert report["base_rate"]["test"] == pytest.approx(labels[2400:].mean())
+    assert report["rows"] == {"fit": 3600, "calibrate": 1200, "test": 1200}
+    assert report["base_rate"]["test"] == pytest.approx(labels[4800:].mean())
     for figure in ("auc", "average_precision", "log_loss", "brier"):
         low, high = report["intervals"][figure]
         assert low <= report[figure] <= high
-    for baseline in ("logistic", "base_rate"):
+    assert report["step"] == "boosted"
+    for baseline in ("shallow_tree", "linear", "constant"):
         assert report["baselines"][baseline]["uplift"]["ci_low"] > 0
     fresh, _, truth = world(seed=1)
     assert roc_auc_score(truth > 0.5, model.predict(fresh)) > 0.9
@@ -43,19 +44,20 @@ def test_labels_that_nothing_explains_earn_no_uplift() -> None:
     rows, _, _ = world()
     labels = (np.random.default_rng(7).random(len(rows)) < 0.3).astype(int)
     _, report = fit_risk(rows, labels, NAMES, share=0.01)
-    assert report["baselines"]["base_rate"]["uplift"]["ci_low"] < 0.01
-    assert report["intervals"]["auc"][0] < 0.55
+    assert report["step"] == "constant"
+    assert report["baselines"]["boosted"]["auc"] < 0.55
 
 
 def test_the_tail_has_no_part_in_what_is_judged() -> None:
-    """Other labels in the last fifth change figures, not the model that they are of."""
-    rows, labels, _ = world()
+    """Other labels in the last fifth change figures and choice, not the models that they are of."""
+    rows, labels, _ = world(6000)
     turned = labels.copy()
-    turned[2400:] = 1 - turned[2400:]
+    turned[4800:] = 1 - turned[4800:]
     _, report = fit_risk(rows, labels, NAMES, share=0.01)
     _, other = fit_risk(rows, turned, NAMES, share=0.01)
-    assert (report["rounds"], report["calibration"]) == (other["rounds"], other["calibration"])
-    assert report["auc"] == pytest.approx(1 - other["auc"])
+    ours, theirs = report["auc"], other["baselines"]["boosted"]["auc"]
+    assert report["step"] == "boosted" != other["step"]
+    assert ours == pytest.approx(1 - theirs)
 
 
 def test_the_same_rows_give_the_same_bytes() -> None:
@@ -125,7 +127,7 @@ def test_the_bound_by_rank_against_its_formula() -> None:
     [
         (np.zeros(600), "0 of 600"),
         (np.ones(600), "600 of 600"),
-        (np.repeat([1, 0], [300, 300]), "rows 360 to 480"),
+        (np.repeat([1, 0], [300, 300]), "the rows to calibrate"),
         (np.where(np.arange(600) == 5, np.nan, 0.0), "row 5"),
         (np.where(np.arange(600) == 5, 2.0, 0.0), "row 5"),
         (np.array([None, 1] * 300), "row 0"),
