@@ -93,17 +93,19 @@ def readable_evaluation(told: Mapping[str, Any]) -> list[str]:
             f"{_interval(comparison['temporal'])}"
         )
         lines.append(f"  believe the {comparison['believe']} one: {comparison['why']}")
-    gate = told["gate"]
-    lines += ["", f"the gate registers: {gate['registered']}"]
-    lines += [f"  {MARKS[one['holds']]:<8}{one['what']}" for one in gate["reasons"]]
-    if gate["problem"]:
-        lines.append(f"  {gate['problem']}")
+    lines += ["", *readable_gate(told["gate"])]
     worse = [row for row in told["slices"] if row["verdict"] == "worse"]
     few = sum(row["verdict"] == "insufficient data" for row in told["slices"])
     if told["slices"]:
         lines.append(f"slices: {len(told['slices'])}, worse: {len(worse)}, too few rows: {few}")
     lines += [f"  {row['slice']} = {row['value']}: n = {row['n']}" for row in worse]
     return lines
+
+
+def readable_gate(gate: Mapping[str, Any]) -> list[str]:
+    lines = [f"the gate registers: {gate['registered']}"]
+    lines += [f"  {MARKS[one['holds']]:<8}{one['what']}" for one in gate["reasons"]]
+    return [*lines, f"  {gate['problem']}"] if gate["problem"] else lines
 
 
 def _interval(figure: Mapping[str, float]) -> str:

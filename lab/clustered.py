@@ -1,11 +1,19 @@
 """Intervals that resample whole clusters: rows of one customer are not independent."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 RESAMPLES = 2000
+
+
+def units_of(entities: Iterable[object]) -> list[str]:
+    """Whose each row is; a row without an entity (None) is nobody's and stands alone."""
+    return [
+        f"row {number}" if entity is None else f"entity {entity}"
+        for number, entity in enumerate(entities)
+    ]
 
 
 def mean_interval(

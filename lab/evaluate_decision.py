@@ -9,7 +9,7 @@ from scipy.stats import binomtest
 
 from core.contracts import PERSON, Verdict
 from core.spec import Costs, DecisionSpec
-from lab.clustered import mean_interval
+from lab.clustered import mean_interval, units_of
 from lab.fit_policy import given_by
 from lab.slicing import slice_masks
 from lab.traces import Observed, is_right, realised_cost
@@ -103,11 +103,7 @@ def clusters_of(spec: DecisionSpec, seen: Sequence[Observed]) -> list[str]:
     entity = spec.request.entity
     if entity is None:
         return [str(number) for number in range(len(seen))]
-    # A row without an entity is nobody's: it stands alone.
-    return [
-        f"row {number}" if one.row.facts[entity] is None else f"entity {one.row.facts[entity]}"
-        for number, one in enumerate(seen)
-    ]
+    return units_of(one.row.facts[entity] for one in seen)
 
 
 def _share(settled: Sequence[Settled], n: int) -> dict[str, Any]:

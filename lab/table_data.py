@@ -11,6 +11,7 @@ from core.contracts import PERSON
 from core.errors import InvalidDocument
 from core.features import compute_columns
 from core.spec import DecisionSpec
+from lab.clustered import units_of
 from lab.risk_steps import Labels, Table
 from lab.temporal_split import DAY, Moments, moments_of
 from rules.ruleset import RulesEngine
@@ -41,12 +42,9 @@ class TableData:
 
     @property
     def clusters(self) -> npt.NDArray[Any]:
-        """Whose each row is; a row without an entity is nobody's and stands alone."""
+        """Whose each row is."""
         entity = self.spec.request.entity
-        values = self.facts[entity] if entity else [None] * len(self.table.labels)
-        return np.array(
-            [f"row {n}" if value is None else f"entity {value}" for n, value in enumerate(values)]
-        )
+        return np.array(units_of(self.facts[entity] if entity else [None] * len(self.said)))
 
     def ages(self, places: npt.NDArray[np.intp]) -> npt.NDArray[np.float64] | None:
         """Days before the newest of these rows."""

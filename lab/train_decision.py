@@ -16,6 +16,7 @@ from core.embedding import TextEmbedder
 from core.errors import InvalidDocument
 from core.features import compute
 from core.spec import DecisionSpec, parse_spec
+from lab.clustered import units_of
 from lab.decision_evaluation import evaluation_of
 from lab.decision_rows import DecisionRow
 from lab.evaluate_decision import evaluate_observed
@@ -199,7 +200,7 @@ def _fit_risk(
         return None, None
     categories = {name: field.values for name, field in spec.request.fields.items()}
     matrix = compute(spec.risk.features, [row.facts for row in rows], categories)
-    labels = None
+    labels, entity = None, spec.request.entity
     inner = split_rows(spec, len(rows), times_of(spec, rows), kind=kind, seed=seed)
     if spec.risk.label is not None:
         labels = np.array([row.risky for row in rows])
@@ -209,19 +210,8 @@ def _fit_risk(
         tuple(spec.risk.features),
         share=spec.risk.share,
         parts=(inner.fit, inner.validation, inner.test),
-        clusters=_whose(spec, rows),
+        clusters=units_of(row.facts[entity] for row in rows) if entity else None,
         categorical=categorical_of(spec),
         seed=seed,
     )
     return model, report
-
-
-def _whose(spec: DecisionSpec, rows: Sequence[DecisionRow]) -> list[str] | None:
-    """The entity of each row; one of nobody stands alone."""
-    entity = spec.request.entity
-    if entity is None:
-        return None
-    return [
-        f"row {place}" if row.facts[entity] is None else f"entity {row.facts[entity]}"
-        for place, row in enumerate(rows)
-    ]

@@ -53,7 +53,7 @@ def decision(
     tenant: Tenant = DEFAULT_TENANT,
     as_json: AsJson = False,
 ) -> None:
-    """The report of a trained version, or of the live release on rows that it never saw."""
+    """The report of a trained version, or of the live release on other rows."""
     with errors_told(as_json):
         from cli.evaluating import judged_on, report_of
         from cli.home import open_home

@@ -116,6 +116,8 @@ def _told(folder: DecisionFolder, asked: "Asked", done: "Registered") -> dict[st
 
 
 def _readable(told: dict[str, Any]) -> str:
+    from cli.reports import readable_gate
+
     lines = [
         f"{told['decision']}: version {told['version'][:12]}, release {told['release'][:12]}",
         "",
@@ -123,12 +125,7 @@ def _readable(told: dict[str, Any]) -> str:
     if told["report"]:
         lines += readable_ladder(told["report"]["ladder"])
     gate = told["gate"]
-    lines += ["", f"the gate registers: {gate['registered']}"]
-    marks = {True: "holds", False: "FAILS", None: "unknown"}
-    lines += [f"  {marks[one['holds']]:<8}{one['what']}" for one in gate["reasons"]]
-    if gate["problem"]:
-        lines.append(f"  {gate['problem']}")
-    lines.append("")
+    lines += ["", *readable_gate(gate), ""]
     for one in told["issues"]:
         lines.append(f"issue {one['code']} ({one['severity']}): {one['evidence']}")
         lines.append(f"  {one['way_out']} {one['page']}")
