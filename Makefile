@@ -17,6 +17,7 @@ test-slow: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/rung bench decide
 	$(BIN)/rung bench lab
+	$(BIN)/rung bench embed --passages 2000
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

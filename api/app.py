@@ -8,17 +8,18 @@ import anyio
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
-from api import decisions, entities, feedback, health, openapi, reviews
+from api import corpora, decisions, entities, feedback, health, jobs, openapi, reviews, scores
 from api.auth import GuardedRoute
 from api.context import Context
 from api.errors import handle_errors
 from api.middleware import Admission, FaultBoundary, Observed, PlainJson, TrustedHosts
+from api.ndjson import is_streamed
 from api.ports import Service
 from core.clock import Clock, SystemClock
 from core.settings import Settings
 
 log = logging.getLogger("rung.api")
-ROOMS = (decisions, feedback, reviews, entities, health, openapi)
+ROOMS = (decisions, feedback, reviews, entities, corpora, jobs, scores, health, openapi)
 
 
 def create_app(service: Service, settings: Settings, clock: Clock | None = None) -> FastAPI:
@@ -41,7 +42,7 @@ def create_app(service: Service, settings: Settings, clock: Clock | None = None)
             Middleware(FaultBoundary, metrics=metrics),
             Middleware(TrustedHosts, hosts=settings.trusted_hosts),
             Middleware(Admission, limit=settings.max_concurrency, metrics=metrics),
-            Middleware(PlainJson, max_bytes=settings.max_body_bytes),
+            Middleware(PlainJson, max_bytes=settings.max_body_bytes, streamed=is_streamed),
         ],
     )
     app.state.context = context

@@ -43,6 +43,7 @@ Reader = Annotated[Principal, Security(authenticated, scopes=["read"])]
 Witness = Annotated[Principal, Security(authenticated, scopes=["feedback"])]
 Teller = Annotated[Principal, Security(authenticated, scopes=["events"])]
 Reviewer = Annotated[Principal, Security(authenticated, scopes=["review"])]
+Operator = Annotated[Principal, Security(authenticated, scopes=["jobs"])]
 
 
 def guarded_router(prefix: str = "", *, subject: str) -> APIRouter:

@@ -30,7 +30,7 @@ def read_json(model: type[Body]) -> Callable[..., Awaitable[Read[Body]]]:
     """A dependency that reads the body as `model`. A route lists it after the caller's key."""
 
     async def reader(request: Request, context: Shared) -> Read[Body]:
-        return parse_body(await _raw(request, context.body_seconds), model)
+        return parse_body(await raw_body(request, context.body_seconds), model)
 
     return reader
 
@@ -54,7 +54,8 @@ def parse_body(raw: bytes, model: type[Body]) -> Read[Body]:
     return Read(body=body, digest=hashlib.sha256(canonical).hexdigest())
 
 
-async def _raw(request: Request, seconds: float) -> bytes:
+async def raw_body(request: Request, seconds: float) -> bytes:
+    """Raises BodyTooSlow and InvalidRequest."""
     try:
         with anyio.fail_after(seconds):
             return await request.body()

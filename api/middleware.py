@@ -3,7 +3,7 @@
 import logging
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -139,15 +139,25 @@ class Admission:
 class PlainJson:
     """Refuses a body that is not plain JSON or is larger than `max_bytes`.
 
-    The size is counted on the stream too: a chunked body declares none.
+    The size is counted on the stream too: a chunked body declares none. What `streamed` names is
+    read by its route line by line, and may be of any length.
     """
 
-    def __init__(self, app: ASGIApp, *, max_bytes: int) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        max_bytes: int,
+        streamed: Callable[[Scope], bool] = lambda scope: False,
+    ) -> None:
         self.app = app
         self.max_bytes = max_bytes
+        self.streamed = streamed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        if self.streamed(scope):
             return await self.app(scope, receive, send)
         headers = Headers(scope=scope)
         declared = headers.get("content-length", "")

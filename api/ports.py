@@ -26,6 +26,13 @@ class Service(Protocol):
         """The decision, recorded with its claim completed. Raises InvalidFacts and NotFound."""
         ...
 
+    async def model_reads(self, tenant_id: str, name: str, facts: object) -> str | None:
+        """The digest of what the model would read of these facts; None where it is not asked.
+
+        Raises InvalidFacts and NotFound.
+        """
+        ...
+
     async def warm(self) -> None:
         """Loads what every decision needs."""
         ...

@@ -11,6 +11,7 @@ from pydantic import (
     Field,
     JsonValue,
     StrictFloat,
+    StrictInt,
     WithJsonSchema,
     computed_field,
 )
@@ -358,3 +359,175 @@ class EntityBody(Outgoing):
         description="Since the newest event of any entity of this type; null where none came."
     )
     features: tuple[EntityFeatureBody, ...]
+
+
+class JobBody(Outgoing):
+    """`progress` is in units of the job's kind: documents, rows."""
+
+    id: str
+    kind: str
+    state: Literal["queued", "running", "done", "failed", "cancelled"]
+    priority: int = Field(description="The greater is claimed first.")
+    progress: int
+    total: int | None = Field(description="Of how many units; null where that is not known.")
+    seconds_left: float | None = Field(
+        description="At the pace so far; null where that cannot be said."
+    )
+    tries: int = Field(description="How often a worker has claimed it.")
+    max_tries: int
+    reason: str | None = Field(description="Why its last try failed.")
+    result: dict[str, JsonValue] | None
+    created_at: datetime
+    due_at: datetime = Field(
+        description="Queued: not claimed before. Running: its lease, which its worker renews."
+    )
+    started_at: datetime | None = Field(description="Of the last try.")
+    finished_at: datetime | None
+
+
+class JobsBody(Outgoing):
+    jobs: tuple[JobBody, ...]
+    counts: dict[str, int] = Field(description="Of all the tenant's jobs, by state.")
+
+
+class ScheduleBody(Outgoing):
+    name: str
+    kind: str
+    every_seconds: int
+    next_at: datetime
+
+
+class SchedulesBody(Outgoing):
+    schedules: tuple[ScheduleBody, ...]
+
+
+class DocumentBody(Incoming):
+    id: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+    title: Annotated[str, Field(max_length=1000, pattern=r"^[^\x00]*$")] = ""
+    text: Annotated[str, Field(min_length=1, pattern=r"^[^\x00]*$")]
+
+
+class DocumentsBody(Incoming):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "documents": [
+                        {
+                            "id": "transfers/arrival",
+                            "title": "When a transfer arrives",
+                            "text": "A transfer inside the country arrives the next working day.",
+                        }
+                    ]
+                }
+            ]
+        }
+    )
+
+    documents: tuple[DocumentBody, ...] = Field(min_length=1, max_length=200)
+
+
+class RefusedLine(Outgoing):
+    line: int
+    code: str
+    message: str
+    way_out: str
+
+
+class DocumentsReceipt(Outgoing):
+    accepted: int = Field(description="To be embedded; searched some seconds later.")
+    unchanged: int = Field(description="There already with the same content.")
+    refused: int = 0
+    refusals: tuple[RefusedLine, ...] = Field(default=(), description="The first 100 of them.")
+
+
+class DeleteBody(Incoming):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"ids": ["transfers/arrival"]}]})
+
+    ids: tuple[Annotated[str, Field(min_length=1, max_length=200)], ...] = Field(
+        min_length=1, max_length=1000
+    )
+
+
+class DeletedReceipt(Outgoing):
+    deleted: int = Field(description="How many of them were there.")
+
+
+class CorpusIndexBody(Outgoing):
+    identity: str | None = Field(description="Digest of what is indexed and how.")
+    artifact: str
+    fingerprint: str | None = Field(description="Of the embedder; only that one can search it.")
+    revision: int | None = Field(description="Of the corpus that it holds.")
+    documents: int | None
+    chunks: int | None
+    verified: dict[str, JsonValue] = Field(description="What was measured before it came in force.")
+    age_s: float
+
+
+class CorpusBody(Outgoing):
+    decision: str
+    corpus: str
+    revision: int = Field(description="Grows whenever what an index would hold changes.")
+    changed_at: datetime | None
+    documents: dict[str, int] = Field(description="By state: waiting, ready, failed, deleted.")
+    indexes: tuple[CorpusIndexBody, ...] = Field(
+        description="In force, one for each embedder; the newest first."
+    )
+
+
+class DocumentStateBody(Outgoing):
+    id: str
+    title: str
+    state: Literal["waiting", "ready", "failed"]
+    reason: str | None = Field(description="Why it failed.")
+    source: Literal["api", "folder"]
+    written_at: datetime
+
+
+class ScoreAskBody(Incoming):
+    """A key alone, or with the facts of the request as they are now."""
+
+    key: Annotated[str, Field(max_length=4000)] | StrictInt
+    facts: Annotated[Any, WithJsonSchema({"type": "object"})] = None
+
+
+class ScoresBody(Incoming):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"requests": [{"key": "c-0001"}, {"key": "c-0002"}]}],
+        }
+    )
+
+    requests: tuple[ScoreAskBody, ...] = Field(min_length=1, max_length=1000)
+    order_by: Literal["expected_cost", "probability"] = Field(
+        default="expected_cost", description="Least cost first, or highest probability first."
+    )
+
+
+class ScoreBody(Outgoing):
+    """`source` says where it is from: kept and fresh, decided now, kept and stale, or refused."""
+
+    key: str | int
+    rank: int | None = Field(default=None, description="From 1; null where it is refused.")
+    outcomes: tuple[str, ...] = Field(default=(), description="What to do, or person.")
+    probability: float | None = Field(
+        default=None, description="Of the risk's outcome; null where the model was not asked."
+    )
+    expected_cost: float | None = Field(
+        default=None, description="Of the outcome, in the currency of the decision's costs."
+    )
+    release: str | None = None
+    scored_at: datetime | None = None
+    age_seconds: float | None = None
+    source: Literal["cache", "online", "stale", "refused"]
+    why: str = Field(default="", description="Why it is not the kept score, or is a stale one.")
+    decision_id: str | None = Field(
+        default=None, description="What was decided online is recorded as a decision."
+    )
+    error: ErrorDetail | None = None
+
+
+class ScoresTold(Outgoing):
+    release: str | None = Field(description="The one that is live.")
+    order_by: Literal["expected_cost", "probability"]
+    scores: tuple[ScoreBody, ...] = Field(description="By rank.")

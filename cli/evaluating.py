@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,10 @@ Progress = Callable[[str, int, int], None]
 
 
 def report_of(home: "Home", tenant: str, spec: str, prefix: str | None) -> dict[str, Any]:
-    """Raises NotFound where nothing was trained under that name."""
+    """Raises NotFound where nothing was trained under that name, InvalidDocument where the Rung
+    that trained it told evaluations in another form."""
     from cli.commands.decide import name_of
+    from cli.registry_views import evaluation_of
     from core.errors import InvalidRequest, NotFound
 
     name = name_of(spec)
@@ -40,12 +43,13 @@ def report_of(home: "Home", tenant: str, spec: str, prefix: str | None) -> dict[
                 way_out="Run `rung train` first.",
             )
         version = versions[0]
+    stored = evaluation_of(home, tenant, version)
     return {
         "decision": version.decision,
         "version": version.id,
         "release": version.artifact,
         "ladder": None,
-        "evaluation": _stored(home, tenant, version, EVALUATION_FILE),
+        "evaluation": stored.model_dump(mode="json") if stored else None,
         "checks": _stored(home, tenant, version, CHECKS_FILE),
     }
 
@@ -119,6 +123,7 @@ def _by_text(live: "Live", rows: "Snapshot", seed: int, progress: Progress) -> d
     from lab.decision_evaluation import evaluation_of
     from lab.decision_rows import decision_rows
     from lab.evaluate_decision import evaluate_observed
+    from lab.latency import time_ladder
     from lab.temporal_split import all_given
     from lab.traces import observe
 
@@ -126,7 +131,14 @@ def _by_text(live: "Live", rows: "Snapshot", seed: int, progress: Progress) -> d
     seen = observe(live.ladder, facts, lambda n, total: progress("scoring", n, total))
     policy = live.ladder.policy
     evaluation = evaluation_of(
-        live.spec, policy, seen, all_given(len(facts)).told(), [], snapshot=rows.id, seed=seed
+        live.spec,
+        policy,
+        seen,
+        all_given(len(facts)).told(),
+        [],
+        snapshot=rows.id,
+        time_again=partial(time_ladder, live.ladder, facts),
+        seed=seed,
     )
     return {
         "ladder": evaluate_observed(live.spec, policy, seen, seed=seed),

@@ -47,6 +47,13 @@ def open_home() -> Iterator[Home]:
         store.close()
 
 
+def embedder_of(settings: "Settings") -> "TextEmbedder":
+    """The one of RUNG_EMBEDDER, which workers, training and serving must share."""
+    from rankers.open_embedder import open_embedder
+
+    return open_embedder(settings.embedder, models=settings.home / "models")
+
+
 def default_embedder() -> "TextEmbedder":
     from rankers.embedder import MiniLMEmbedder
 
@@ -85,7 +92,7 @@ def open_runtime(home: Home, *, keyless: bool = False) -> "Runtime":
         settings=home.settings,
         store=home.store,
         artifacts=home.artifacts,
-        embedder=default_embedder,
+        embedder=lambda: embedder_of(home.settings),
         door=door,
         clock=home.clock,
     )

@@ -8,9 +8,11 @@ from cli.commands.decide import decide
 from cli.commands.embed import embed, worker
 from cli.commands.evaluate import app as evaluate
 from cli.commands.init import init
+from cli.commands.jobs import app as jobs
 from cli.commands.keys import app as keys
 from cli.commands.parity import parity
 from cli.commands.registry import app as registry
+from cli.commands.score import score
 from cli.commands.serve import serve
 from cli.commands.snapshot import app as snapshots
 from cli.commands.snapshot import snapshot
@@ -22,10 +24,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Answer each request on the lowest rung that can be trusted with it.",
 )
-for command in (init, snapshot, check, train, decide, embed, serve, worker, parity):
+for command in (init, snapshot, check, train, decide, score, embed, serve, worker, parity):
     app.command()(command)
 app.add_typer(evaluate, name="evaluate")
 app.add_typer(bench, name="bench")
+app.add_typer(jobs, name="jobs")
 app.add_typer(keys, name="key")
 app.add_typer(registry, name="registry")
 app.add_typer(snapshots, name="snapshots")

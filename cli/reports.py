@@ -92,7 +92,13 @@ def readable_evaluation(told: Mapping[str, Any]) -> list[str]:
             f"{_interval(comparison['random'])}, temporal {comparison['temporal']['mean']:.3f} "
             f"{_interval(comparison['temporal'])}"
         )
+        lines.append(f"  gap: {comparison['gap']['mean']:.3f} {_interval(comparison['gap'])}")
         lines.append(f"  believe the {comparison['believe']} one: {comparison['why']}")
+    if share := told["share_of_heaviest"]:
+        lines.append(
+            f"{share['step']} reaches {share['share']['mean']:.3f} {_interval(share['share'])} of "
+            f"what the heaviest step reaches by {share['metric']}"
+        )
     lines += ["", *readable_gate(told["gate"])]
     worse = [row for row in told["slices"] if row["verdict"] == "worse"]
     few = sum(row["verdict"] == "insufficient data" for row in told["slices"])

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from cli.told import note
-
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from cli.decision_folder import DecisionFolder
     from cli.home import Home
     from core.embedding import TextEmbedder
@@ -79,20 +79,26 @@ def train(
 
     written = written_of(folder)
     code = read_code_state(ROOT, home.settings)  # as it runs: it may be edited meanwhile
+    also: Callable[[Connection], None] | None = None
     if folder.spec.by_text:
-        from cli.home import default_embedder
+        from cli.corpora import folder_indexes, promotion
+        from cli.home import embedder_of
 
-        embedder = default_embedder()
+        embedder = embedder_of(home.settings)
         progress("preparing the corpora", 0, 1)
-        indexes = {c: _index(home, folder, c, tenant, embedder) for c in folder.spec.corpora}
+        made = folder_indexes(home, tenant, folder, embedder)
+        indexes = {c: (one.stored.artifact_id, one.index) for c, one in made.items()}
         fitted = _fit_text(home, tenant, written, snapshot, asked, embedder, indexes, progress)
+        also = promotion(home, tenant, folder.spec.name, made)
     else:
         fitted = _fit_table(written, folder.spec, snapshot, asked, progress)
     found = run_checks(
         folder.spec, snapshot, rules=folder.rules, progress=progress, seed=asked.seed
     )
     checks = [one.to_json() for one in found]
-    return _register(home, tenant, folder.spec, written, snapshot, asked, fitted, checks, code)
+    return _register(
+        home, tenant, folder.spec, written, snapshot, asked, fitted, checks, code, also
+    )
 
 
 def retrain(home: "Home", tenant: str, version: "Version", progress: Progress) -> str:
@@ -123,9 +129,9 @@ def retrain(home: "Home", tenant: str, version: "Version", progress: Progress) -
     spec = parse_spec(written.decision_yaml)
     asked = Asked(**lineage.parameters)  # type: ignore[arg-type]  # as asdict(Asked) told them
     if spec.by_text:
-        from cli.home import default_embedder
+        from cli.home import embedder_of
 
-        embedder = default_embedder()
+        embedder = embedder_of(home.settings)
         indexes = {
             corpus: (artifact, _stored_index(home, tenant, artifact))
             for corpus, artifact in lineage.indexes.items()
@@ -257,6 +263,7 @@ def _register(
     fitted: Fitted,
     checks: Sequence[Mapping[str, Any]],
     code: "CodeState",
+    also: "Callable[[Connection], None] | None",
 ) -> Registered:
     from core.feature_schema import digest, schema_of
     from core.store import NewVersion
@@ -303,7 +310,7 @@ def _register(
             trial=is_trial(lineage),
         ),
         promote=live,
-        indexes=fitted.indexes,
+        also=also,
     )
     return Registered(version=version, fitted=fitted, checks=checks, live=live)
 
@@ -325,24 +332,7 @@ def _refused_by_gate(evaluation: "Evaluation") -> list[Any]:
     ]
 
 
-def _index(
-    home: "Home", folder: "DecisionFolder", corpus: str, tenant: str, embedder: "TextEmbedder"
-) -> "tuple[str, HybridIndex]":
-    """The index that a worker has built from these very documents, or a new one."""
-    from rankers.corpora import build_index, load_index, put_documents
-
-    documents = put_documents(home.artifacts, tenant, folder.documents(corpus))
-    current = home.store.current_index(tenant, folder.spec.name, corpus)
-    if current is not None:
-        index = load_index(home.artifacts, tenant, current, embedder, documents=documents)
-        if index is not None:
-            note(f"corpus {corpus}: the index is up to date")
-            return current, index
-    return build_index(home.artifacts, tenant, documents, embedder)
-
-
 def _stored_index(home: "Home", tenant: str, artifact: str) -> "HybridIndex":
-    from rankers.corpora import INDEX
-    from rankers.index import HybridIndex
+    from rankers.corpora import load_index
 
-    return HybridIndex.from_files(home.artifacts.get(tenant, artifact, INDEX).files)
+    return load_index(home.artifacts, tenant, artifact)

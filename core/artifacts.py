@@ -14,7 +14,8 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from core.contracts import Json
 from core.errors import CorruptArtifact, NotFound
 
 FORMAT = 1
+FRESH_S = 3600.0  # between the first file of an artifact and its manifest lie seconds
 _ID = re.compile(r"[0-9a-f]{64}\Z")
 _TENANT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*\Z")
@@ -105,6 +107,25 @@ class ArtifactStore:
                 raise _corrupt(artifact_id, f"{name} was changed")
         return Artifact(id=artifact_id, kind=kind, meta=content["meta"], files=files)
 
+    def remove(self, tenant_id: str, artifact_ids: Collection[str]) -> int:
+        """Each manifest first, so that no artifact is ever found without its files; then those
+        files that no other artifact holds. Returns how many artifacts were there."""
+        folder = self._folder(tenant_id)
+        gone = [folder / "manifests" / f"{name}.json" for name in artifact_ids if _ID.match(name)]
+        gone = [path for path in gone if path.exists()]
+        held = set().union(*map(_blobs, gone))
+        for path in gone:
+            path.unlink(missing_ok=True)
+            path.with_suffix(".sig").unlink(missing_ok=True)
+        if held:
+            held -= set().union(*map(_blobs, (folder / "manifests").glob("*.json")))
+        for digest in sorted(held):
+            blob = folder / "blobs" / digest[:2] / digest
+            # A file that was just asked to be there may belong to a manifest that is not yet.
+            if blob.exists() and time.time() - blob.stat().st_mtime > FRESH_S:
+                blob.unlink(missing_ok=True)
+        return len(gone)
+
     def _folder(self, tenant_id: str) -> Path:
         if not _TENANT.match(tenant_id):
             raise ValueError(f"no tenant id: {tenant_id!r}")
@@ -138,9 +159,17 @@ def _corrupt(artifact_id: str, why: str) -> CorruptArtifact:
     )
 
 
+def _blobs(manifest: Path) -> set[str]:
+    try:
+        return {entry["sha256"] for entry in json.loads(manifest.read_bytes())["files"].values()}
+    except FileNotFoundError:
+        return set()  # removed by another process just now
+
+
 def _write_once(path: Path, content: bytes) -> None:
-    """Whole or not at all; a file that already holds this content stays as it is."""
+    """Whole or not at all; a file that already holds this content stays, and is fresh again."""
     if path.exists() and path.read_bytes() == content:
+        os.utime(path)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent)

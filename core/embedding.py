@@ -1,12 +1,18 @@
 """The seam between whoever needs vectors of texts and whoever makes them."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.floating]
+
+
+def text_digest(text: str) -> str:
+    """What a vector is remembered by: SHA-256 of the text, in hex."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class TextEmbedder(Protocol):
@@ -17,4 +23,16 @@ class TextEmbedder(Protocol):
 
     def encode(self, texts: Sequence[str]) -> FloatArray:
         """Unit vectors, shape (n texts, dimensions)."""
+        ...
+
+
+class VectorCache(Protocol):
+    """Vectors that were made before, by the embedder's fingerprint and the digest of their text."""
+
+    def known(self, fingerprint: str, digests: Sequence[str]) -> Mapping[str, FloatArray]:
+        """Those of `digests` that are kept, each of shape (dimensions,), float32."""
+        ...
+
+    def keep(self, fingerprint: str, vectors: Mapping[str, FloatArray]) -> None:
+        """One that is kept already stays as it is."""
         ...

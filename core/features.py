@@ -2,6 +2,10 @@
 
 Each kind is a function over columns; online a request is a batch of one. An unknown value is NaN,
 which the models take as such. Nothing here depends on other rows, the clock or the time zone.
+
+A column is a sequence of facts, None where unknown. Where there are many rows it may be an array
+instead, and gives the same bits: of float64 for numbers, truth values and the places of a category
+(NaN where unknown), of datetime64 for times in UTC (NaT where unknown).
 """
 
 import hashlib
@@ -15,12 +19,16 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from core.contracts import Json
 
-Column = Sequence[Any]
 Matrix = npt.NDArray[np.float64]
+Column = Sequence[Any] | npt.NDArray[Any]
 NAN = float("nan")
+_US_OF_HOUR = 3_600_000_000
+_FIRST_WEEKDAY = 3  # of 1970-01-01, a Thursday
 
 
 def _number(values: Column) -> Matrix:
+    if isinstance(values, np.ndarray):
+        return values.astype(np.float64)  # a copy, which a ratio may change
     return np.array([NAN if v is None else float(v) for v in values], dtype=np.float64)
 
 
@@ -32,7 +40,27 @@ def _log1p(values: Column) -> Matrix:
 
 
 def _missing(values: Column) -> Matrix:
+    if isinstance(values, np.ndarray):
+        return _unknown(values).astype(np.float64)
     return np.array([float(v is None) for v in values], dtype=np.float64)
+
+
+def _unknown(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    unknown: npt.NDArray[np.bool_]
+    unknown = np.isnat(values) if values.dtype.kind == "M" else np.isnan(values)
+    return unknown
+
+
+def _of_times(values: npt.NDArray[Any], part: npt.NDArray[np.int64]) -> Matrix:
+    parts: Matrix = part.astype(np.float64)
+    parts[np.isnat(values)] = NAN
+    return parts
+
+
+def _hours(values: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """Since 1970; the hour before it is -1."""
+    hours: npt.NDArray[np.int64] = values.astype("datetime64[us]").astype(np.int64) // _US_OF_HOUR
+    return hours
 
 
 def _utc(values: Column, part: Callable[[datetime], int]) -> Matrix:
@@ -46,11 +74,15 @@ def _utc(values: Column, part: Callable[[datetime], int]) -> Matrix:
 
 
 def _hour(values: Column) -> Matrix:
+    if isinstance(values, np.ndarray):
+        return _of_times(values, _hours(values) % 24)
     return _utc(values, lambda moment: moment.hour)
 
 
 def _weekday(values: Column) -> Matrix:
     """0 is Monday, in UTC."""
+    if isinstance(values, np.ndarray):
+        return _of_times(values, (_hours(values) // 24 + _FIRST_WEEKDAY) % 7)
     return _utc(values, lambda moment: moment.weekday())
 
 
@@ -67,6 +99,10 @@ def _ratio(above: Column, below: Column) -> Matrix:
 
 
 def _differs(left: Column, right: Column) -> Matrix:
+    if isinstance(left, np.ndarray) and isinstance(right, np.ndarray):
+        unlike: Matrix = (left != right).astype(np.float64)
+        unlike[_unknown(left) | _unknown(right)] = NAN
+        return unlike
     pairs = zip(left, right, strict=True)
     return np.array(
         [NAN if a is None or b is None else float(a != b) for a, b in pairs], dtype=np.float64
@@ -147,7 +183,7 @@ def compute_columns(
     computed = []
     for feature in features.values():
         sources = [columns[source] for source in feature.sources]
-        if feature.kind == "category":
+        if feature.kind == "category" and not isinstance(sources[0], np.ndarray):
             places = {value: place for place, value in enumerate(categories[feature.sources[0]])}
             sources = [[None if v is None else places[v] for v in sources[0]]]
         computed.append(KINDS[feature.kind][0](*sources))
@@ -160,3 +196,16 @@ def digest(names: Sequence[str], row: Matrix) -> str:
     """Names and bytes of one row, so that a trace can show that two rows were the same."""
     content = "\0".join(names).encode() + np.ascontiguousarray(row, dtype="<f8").tobytes()
     return hashlib.sha256(content).hexdigest()[:16]
+
+
+def digests(names: Sequence[str], rows: Matrix) -> list[str]:
+    """`digest` of each row (n, features)."""
+    start = hashlib.sha256("\0".join(names).encode())
+    content = np.ascontiguousarray(rows, dtype="<f8").tobytes()
+    width = 8 * rows.shape[1]
+    told = []
+    for place in range(len(rows)):
+        own = start.copy()
+        own.update(content[place * width : (place + 1) * width])
+        told.append(own.hexdigest()[:16])
+    return told

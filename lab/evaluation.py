@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-FORMAT = 1
+FORMAT = 2
 
 
 class Part(BaseModel):
@@ -53,6 +53,14 @@ class Uplift(Part):
     needed: float = 0.0
 
 
+class ShareOfHeaviest(Part):
+    """What share of the heaviest step's `metric` the simplest model, `step`, reaches."""
+
+    step: str
+    metric: str
+    share: Figure
+
+
 class SplitReport(Part):
     """`kind` is random only where it was asked for; `embargoed` rows were left out."""
 
@@ -72,7 +80,7 @@ class SplitComparison(Part):
     metric: str
     random: Figure
     temporal: Figure
-    gap: float
+    gap: Figure  # random minus temporal; n is the smaller sample's
     believe: Literal["temporal", "random"]
     why: str
 
@@ -106,13 +114,16 @@ class ReliabilityBin(Part):
 
 
 class Reliability(Part):
+    """`ece` is above 0 by chance alone: `ece_null` is what a calibrated model shows at this n."""
+
     step: str
     bins: tuple[ReliabilityBin, ...]
-    ece: float
+    ece: Figure
     ece_null_mean: float
     ece_null_p95: float
-    brier: float
-    log_loss: float
+    ece_null_p99: float
+    brier: Figure
+    log_loss: Figure
     method: str  # the calibrator that held-out log-loss chose
 
 
@@ -214,7 +225,7 @@ class Evaluation(Part):
     split: SplitReport
     steps: tuple[StepReport, ...]
     uplifts: tuple[Uplift, ...] = ()
-    share_of_heaviest: dict[str, float | str] = {}  # step, metric, share
+    share_of_heaviest: ShareOfHeaviest | None = None
     gate: GateReport
     split_comparison: SplitComparison | None = None
     slices: tuple[SliceRow, ...] = ()

@@ -173,17 +173,20 @@ class _Evidence:
         found = self.reliability.get(step)
         if found is None:
             return
-        n = sum(part.n for part in found.bins)
-        told = (
-            f"{step} ({found.method}): ECE {found.ece:.4g}, n = {n}; a calibrated model stays "
-            f"below {found.ece_null_p95:.4g} in 95 % of samples of that size"
-        )
         replaced = self.reliability.get(instead) if instead else None
-        calibrated = found.ece <= found.ece_null_p95
-        neither = replaced is not None and replaced.ece > max(replaced.ece_null_p95, found.ece)
+        # Where nothing with probabilities would take its place, one of 20 calibrated steps is too
+        # many to lose by chance.
+        limit, share = (found.ece_null_p95, 95) if replaced else (found.ece_null_p99, 99)
+        error = found.ece.mean
+        told = (
+            f"{step} ({found.method}): ECE {_figure(found.ece, signed=False)}; a calibrated model "
+            f"stays below {limit:.4g} in {share} % of samples of that size"
+        )
+        calibrated = error <= limit
+        neither = replaced is not None and replaced.ece.mean > max(replaced.ece_null_p95, error)
         if not calibrated and replaced is not None and neither:
             # What would take its place is worse calibrated: refusing it would mend nothing.
-            told += f"; {instead}, which would take its place, has {replaced.ece:.4g}"
+            told += f"; {instead}, which would take its place, has {replaced.ece.mean:.4g}"
             yield _reason("CALIBRATION", True, told)
             return
         yield _reason("CALIBRATION", calibrated, told)
@@ -252,7 +255,8 @@ def _slice(row: SliceRow) -> str:
     return told + (f", bound {row.bound:.4g}" if row.bound is not None else "")
 
 
-def _figure(figure: Figure) -> str:
+def _figure(figure: Figure, *, signed: bool = True) -> str:
     clusters = f" in {figure.clusters} clusters" if figure.clusters is not None else ""
     interval = f"[{figure.ci_low:.4g}, {figure.ci_high:.4g}]"
-    return f"{figure.mean:+.4g} {interval}, n = {figure.n}{clusters}"
+    mean = f"{figure.mean:+.4g}" if signed else f"{figure.mean:.4g}"
+    return f"{mean} {interval}, n = {figure.n}{clusters}"

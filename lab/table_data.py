@@ -11,8 +11,8 @@ from core.contracts import PERSON
 from core.errors import InvalidDocument
 from core.features import compute_columns
 from core.spec import DecisionSpec
-from lab.clustered import units_of
 from lab.risk_steps import Labels, Table
+from lab.statistics import units_of
 from lab.temporal_split import DAY, Moments, moments_of
 from rules.ruleset import RulesEngine
 

@@ -10,14 +10,12 @@ from core.calibration import FloatArray
 from lab.evaluation import Figure, Reliability
 from lab.fit_calibration import log_loss_of
 from lab.fit_table import FittedLadder, Step
+from lab.reliability import reliability_of
 from lab.risk_steps import Labels
 from lab.statistics import (
     RankedScores,
-    ece_null,
-    expected_calibration_error,
     paired_interval,
     paired_mean,
-    reliability_bins,
 )
 from lab.table_data import TableData
 from lab.table_money import Acted, act
@@ -36,6 +34,7 @@ class Judge:
     ladder: FittedLadder
     seed: int
     _costs: dict[str, Acted] = field(default_factory=dict)
+    _figures: dict[str, dict[str, Figure]] = field(default_factory=dict)
 
     @cached_property
     def labels(self) -> Labels:
@@ -69,26 +68,25 @@ class Judge:
         return paired_interval(figure, self.clusters, resamples=AREA_RESAMPLES, seed=self.seed)
 
     def figures(self, step: Step) -> dict[str, Figure]:
-        p = self.probabilities(step)
-        return {
-            METRIC: self.mean(self.acted(step).cost),
-            "auc": self.area(step),
-            "average_precision": self.area(step, "average_precision"),
-            "log_loss": self.mean(log_loss_of(p, self.labels)),
-            "brier": self.mean((p - self.labels) ** 2),
-        }
+        if step.name not in self._figures:
+            p = self.probabilities(step)
+            self._figures[step.name] = {
+                METRIC: self.mean(self.acted(step).cost),
+                "auc": self.area(step),
+                "average_precision": self.area(step, "average_precision"),
+                "log_loss": self.mean(log_loss_of(p, self.labels)),
+                "brier": self.mean((p - self.labels) ** 2),
+            }
+        return self._figures[step.name]
 
     def reliability(self, step: Step) -> Reliability:
-        p, labels = self.probabilities(step), self.labels
-        right = labels > 0.5
-        null = ece_null(p, seed=self.seed)
-        return Reliability(
-            step=step.name,
-            bins=reliability_bins(p, right),
-            ece=expected_calibration_error(p, right),
-            ece_null_mean=null["mean"],
-            ece_null_p95=null["p95"],
-            brier=float(((p - labels) ** 2).mean()),
-            log_loss=float(log_loss_of(p, labels).mean()),
+        return reliability_of(
+            step.name,
+            self.probabilities(step),
+            self.labels > 0.5,
+            self.clusters,
             method=str(step.chosen.get("calibration", "none")),
+            brier=self.figures(step)["brier"],
+            log_loss=self.figures(step)["log_loss"],
+            seed=self.seed,
         )

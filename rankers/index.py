@@ -3,18 +3,18 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
-import faiss
 import numpy as np
 
 from core.embedding import FloatArray, TextEmbedder
 from core.errors import CorruptArtifact, InvalidDocument
 from rankers.documents import Chunk
-from rankers.terms import IntArray, TermIndex
+from rankers.terms import IntArray, TermIndex, highest
+from rankers.vector_search import FlatSearch, VectorSearch, read_search, search_over
 from rankers.words import VERSION as WORDS_VERSION
 from rankers.words import words
 
@@ -42,12 +42,12 @@ class Candidates:
 
 @dataclass(frozen=True, kw_only=True)
 class HybridIndex:
-    """FAISS flat inner product and BM25 over the same chunks; immutable, so swapped whole."""
+    """Vectors and BM25 over the same chunks; immutable, so swapped whole."""
 
     chunks: tuple[Chunk, ...]
     fingerprint: str  # of the embedder
     chunker: str
-    vectors: FloatArray
+    by_meaning: VectorSearch
     text: TermIndex  # title and text
     title: TermIndex
 
@@ -77,7 +77,8 @@ class HybridIndex:
     ) -> "HybridIndex":
         """From vectors made elsewhere, row i for `chunks[i]`. Raises InvalidDocument."""
         ordered = _ordered(chunks)
-        if vectors.shape[:1] != (len(chunks),) or not np.isfinite(vectors).all():
+        fits = vectors.ndim == 2 and len(vectors) == len(chunks) and vectors.shape[1] > 0
+        if not fits or not np.isfinite(vectors).all():
             raise InvalidDocument(
                 "RUNG-INDEX-VECTORS",
                 f"{len(chunks)} chunks came with vectors of shape {vectors.shape}",
@@ -88,16 +89,26 @@ class HybridIndex:
             chunks=ordered,
             fingerprint=fingerprint,
             chunker=chunker,
-            vectors=np.ascontiguousarray(
-                vectors[[place[chunk.id] for chunk in ordered]], dtype=np.float32
-            ),
+            by_meaning=search_over(vectors[[place[chunk.id] for chunk in ordered]]),
             text=TermIndex.build([words(chunk.whole) for chunk in ordered]),
             title=TermIndex.build([words(chunk.title) for chunk in ordered]),
         )
 
+    @property
+    def vectors(self) -> FloatArray:
+        """Of every chunk, shape (n, dimensions), read-only."""
+        return self.by_meaning.vectors
+
+    def exact(self) -> "HybridIndex":
+        """The same index, which compares a text with every vector however many there are."""
+        return replace(self, by_meaning=FlatSearch.over(self.vectors))
+
     @cached_property
     def identity(self) -> str:
-        """Digest of what was indexed and how; never of the vectors' own bytes, which vary."""
+        """Digest of what was indexed and how.
+
+        Never of the vectors' own bytes, which vary with the batch, nor of how they are searched.
+        """
         digest = hashlib.sha256(f"{self.fingerprint}\n{self.chunker}\n{WORDS_VERSION}\n".encode())
         for chunk in self.chunks:
             digest.update(f"{chunk.id}\0{chunk.digest}\n".encode("utf-8", "surrogatepass"))
@@ -112,11 +123,7 @@ class HybridIndex:
         """As `search`, with the text's vector from the embedder whose fingerprint this holds."""
         query = words(text)
         bm25 = self.text.scores(query)
-        by_words = np.argsort(-bm25, kind="stable")[:depth]  # ties go to the smaller id
-        by_words = by_words[bm25[by_words] > 0]
-        single = np.ascontiguousarray(vector[None], dtype=np.float32)
-        _, found = self._flat.search(single, min(depth, len(self.chunks)))
-        rows = np.union1d(by_words, found[0])
+        rows = np.union1d(highest(bm25, depth), self.by_meaning.nearest(vector, depth))
         dense = np.round(self.vectors[rows].astype(np.float64) @ vector, COSINE_PLACES)
         return Candidates(
             text=text,
@@ -141,11 +148,12 @@ class HybridIndex:
             "chunker": self.chunker,
             "words": WORDS_VERSION,
             "identity": self.identity,
+            "search": self.by_meaning.kind,
             "chunks": [asdict(chunk) for chunk in self.chunks],
         }
         return {
             "index.json": json.dumps(about, sort_keys=True).encode(),
-            "vectors.faiss": faiss.serialize_index(self._flat).tobytes(),
+            **self.by_meaning.to_files(),
             **self.text.to_files("text"),
             **self.title.to_files("title"),
         }
@@ -157,30 +165,26 @@ class HybridIndex:
         """Raises CorruptArtifact for no index, InvalidDocument for one not of `fingerprint`."""
         try:
             about = json.loads(files["index.json"])
-            flat = faiss.deserialize_index(np.frombuffer(files["vectors.faiss"], dtype=np.uint8))
             index = cls(
-                chunks=tuple(Chunk(**chunk) for chunk in about["chunks"]),
-                fingerprint=about["fingerprint"],
-                chunker=about["chunker"],
-                vectors=flat.reconstruct_n(0, flat.ntotal),
+                chunks=_ordered(_stored_chunks(about["chunks"])),
+                fingerprint=_text(about["fingerprint"]),
+                chunker=_text(about["chunker"]),
+                # Indexes of before there was a graph do not say it.
+                by_meaning=read_search(files, about.get("search", FlatSearch.kind)),
                 text=TermIndex.from_files(files, "text"),
                 title=TermIndex.from_files(files, "title"),
             )
             parts = (index.chunks, index.vectors, index.text, index.title)
-            sizes = {len(part) for part in parts}
-        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            belong = len({len(part) for part in parts}) == 1 and index.identity == about["identity"]
+        except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             raise _corrupt(error.__class__.__name__) from error
-        if len(sizes) != 1 or index.identity != about["identity"]:
+        except InvalidDocument as error:
+            raise _corrupt(error.message) from error
+        if not belong:
             raise _corrupt("its parts do not belong together, or another version cut its words")
         if fingerprint is not None:
             index.require(fingerprint)
         return index
-
-    @cached_property
-    def _flat(self) -> Any:
-        flat = faiss.IndexFlatIP(self.vectors.shape[1])
-        flat.add(self.vectors)
-        return flat
 
 
 def _ordered(chunks: Sequence[Chunk]) -> tuple[Chunk, ...]:
@@ -197,6 +201,16 @@ def _ordered(chunks: Sequence[Chunk]) -> tuple[Chunk, ...]:
                 way_out="Give every document an id of its own.",
             )
     return ordered
+
+
+def _stored_chunks(content: Sequence[Mapping[str, Any]]) -> list[Chunk]:
+    return [Chunk(**{name: _text(value) for name, value in one.items()}) for one in content]
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("not a text")
+    return value
 
 
 def _corrupt(why: str) -> CorruptArtifact:

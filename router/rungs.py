@@ -216,6 +216,11 @@ class RetrievalResult(Protocol):
 
 
 class Retrieves(Protocol):
+    @property
+    def version(self) -> str:
+        """Of what is searched."""
+        ...
+
     def retrieve(self, text: str, k: int) -> RetrievalResult: ...
 
 
@@ -243,11 +248,14 @@ class RetrievalRung:
         if corpus is None:
             return self._abstains("no corpus answers this kind of request")
         text = self._request.text_of(request.facts)
-        result = await self._models.run(lambda: self._retrievers[corpus].retrieve(text, CANDIDATES))
+        retriever = self._retrievers[corpus]
+        result = await self._models.run(lambda: retriever.retrieve(text, CANDIDATES))
         known.evidence = result.passages
         known.quality_any = result.quality_any
         if not result.passages:
-            return self._abstains("nothing in the corpus matches")
+            return self._abstains(
+                "nothing in the corpus matches", corpus=corpus, index=retriever.version
+            )
         best = result.passages[0]
         return Verdict(
             outcomes=(ANSWER,),
@@ -257,11 +265,17 @@ class RetrievalRung:
             belief=split_answer(known.belief, result.quality),
             answer=Answer(text=best.text, citations=(best.document,), made_by="article"),
             evidence=result.passages,
-            details={"quality": round(result.quality, 6), "corpus": corpus},
+            details={
+                "quality": round(result.quality, 6),
+                "corpus": corpus,
+                "index": retriever.version,
+            },
         )
 
-    def _abstains(self, why: str) -> Verdict:
-        return Verdict(outcomes=(), reasons=(why,), version=self.version, rung=self.name)
+    def _abstains(self, why: str, **details: Json) -> Verdict:
+        return Verdict(
+            outcomes=(), reasons=(why,), version=self.version, rung=self.name, details=details
+        )
 
 
 class LanguageRung:

@@ -17,10 +17,11 @@ from core.errors import CorruptArtifact, NotFound, RungError, Unavailable
 from core.settings import Settings
 from core.spec import DecisionSpec, parse_spec
 from core.store import Claim, Store
+from core.store.indexes import IndexRow
 from llm.door import LanguageDoor
 from llm.prompting import TASKS as PROMPT_TASKS
 from llm.prompting import Prompts
-from rankers.corpora import INDEX
+from rankers.corpora import load_index
 from rankers.index import HybridIndex
 from rankers.retriever import Retriever
 from router.entity_facts import Joined, admitted, escalated, ids_of, join
@@ -31,6 +32,7 @@ from router.policy import CostPolicy
 from router.reading import Reader
 from router.risk import RiskModel
 from router.rungs import ClassicalRung, LanguageRung, Models, RetrievalRung, RulesRung
+from router.searched import Searched, hiding, searched_now
 from router.support import SupportModel
 from rules.ruleset import RulesEngine
 
@@ -150,14 +152,24 @@ def build_ladder(
 
 @dataclass(frozen=True, kw_only=True)
 class Live:
-    """What answers for one decision at present."""
+    """What answers for one decision at present; replaced whole, so that a request under way ends
+    on what it began with."""
 
-    spec: DecisionSpec
+    release: str
+    searched: Searched
+    parts: LadderParts
     ladder: Ladder
     door: LanguageDoor
-    versions: tuple[str, ...]  # of the release and of its indexes
-    written: tuple[str, str]  # decision.yaml and rules.yaml, as they were trained
     seen_at: float  # monotonic seconds
+
+    @property
+    def spec(self) -> DecisionSpec:
+        return self.parts.spec
+
+    @property
+    def written(self) -> tuple[str, str]:
+        """decision.yaml and rules.yaml, as they were trained."""
+        return self.parts.decision_yaml, self.parts.rules_yaml
 
 
 class Runtime:
@@ -216,6 +228,23 @@ class Runtime:
             idempotency=idempotency,
         )
         return decision
+
+    async def model_reads(self, tenant_id: str, name: str, facts: object) -> str | None:
+        """The digest of what the model would be asked about these facts; None where a rule or a
+        stale feed decides before it. Nothing is decided. Raises InvalidFacts and NotFound."""
+        live = await self.live(tenant_id, name)
+        request = self.request(live.spec, tenant_id, facts)
+        if live.spec.entities:
+            joined = await asyncio.to_thread(self.joined, live.spec, request, facts)
+            if joined.why_person:
+                return None
+            request = joined.request
+        known = live.ladder.read(request)
+        if "rules" in live.ladder.rungs:
+            said = await live.ladder.ask("rules", request, known, live.ladder.deadline_ms / 1000)
+            if said.escalate or not said.abstained:
+                return None
+        return known.features_digest
 
     def request(self, spec: DecisionSpec, tenant_id: str, facts: object) -> Request:
         """Validated, redacted, and with a pseudonym in place of each entity."""
@@ -284,7 +313,7 @@ class Runtime:
                 raise
             LOG.error("decision %s of %s keeps its old release: %s", name, tenant_id, error)
             self._broken.add(key)
-            return replace(before, seen_at=time.monotonic())
+            return self._kept(tenant_id, before)
         self._broken.discard(key)
         return live
 
@@ -297,55 +326,78 @@ class Runtime:
                 f"there is no decision '{name}' of tenant '{tenant_id}'",
                 way_out=f"Train it with `rung train`. Live: {self._shown_names(tenant_id)}.",
             )
-        corpora = self.store.current_indexes(tenant_id, name)
-        versions = (release, *(corpora[corpus] for corpus in sorted(corpora)))
-        now = time.monotonic()
-        if before and before.versions == versions:
-            return replace(before, seen_at=now)
         try:
-            parts = self._load(tenant_id, release, corpora)
+            if before is not None and before.release == release:
+                return self._advanced(tenant_id, before, self._searched(tenant_id, before.spec))
+            return self._loaded(tenant_id, release)
         except NotFound as error:  # the decision is there; it is its files that are not
             raise Unavailable(error.code, error.message, way_out=error.way_out) from error
-        door = self._open_door(parts, self._embedder_of(parts.spec))
-        ladder = build_ladder(
-            parts, release=release, door=door, models=self._models, clock=self._clock
-        )
-        return Live(
-            spec=parts.spec,
-            ladder=ladder,
-            door=door,
-            versions=versions,
-            written=(parts.decision_yaml, parts.rules_yaml),
-            seen_at=now,
-        )
 
-    def _load(self, tenant_id: str, release: str, corpora: Mapping[str, str]) -> LadderParts:
+    def _advanced(self, tenant_id: str, before: Live, searched: Searched) -> Live:
+        """The same release over what is searched now; only an index that is new is loaded."""
+        parts, now = before.parts, time.monotonic()
+        if searched == before.searched:
+            return replace(before, seen_at=now)
+        retrievers = {}
+        for corpus, retriever in parts.retrievers.items():
+            row, index = searched.indexes[corpus], retriever.index
+            if row.artifact_id != before.searched.indexes[corpus].artifact_id:
+                index = self._index(tenant_id, row, index.fingerprint)
+            retrievers[corpus] = retriever.over(index, searched.hidden[corpus])
+        parts = replace(parts, retrievers=retrievers)
+        ladder = self._ladder(parts, before.release, before.door)
+        return replace(before, parts=parts, ladder=ladder, searched=searched, seen_at=now)
+
+    def _kept(self, tenant_id: str, before: Live) -> Live:
+        """What was live, without what has been deleted since: that goes although nothing loads."""
+        try:
+            searched = hiding(self.store, tenant_id, before.spec.name, before.searched.indexes)
+            return self._advanced(tenant_id, before, searched)
+        except RungError:
+            return replace(before, seen_at=time.monotonic())
+
+    def _loaded(self, tenant_id: str, release: str) -> Live:
+        now = time.monotonic()
         files = self.artifacts.get(tenant_id, release, RELEASE).files
         spec = parse_spec(files["decision.yaml"].decode())
-        missing = sorted(set(spec.corpora) - set(corpora))
-        if missing:
-            raise NotFound(
-                "RUNG-INDEX-MISSING",
-                f"the corpus '{missing[0]}' has no index yet",
-                way_out="Run `rung embed` or train the decision again.",
-            )
         embedder = self._embedder_of(spec)
+        searched = self._searched(tenant_id, spec)
         indexes = {
-            corpus: HybridIndex.from_files(
-                self.artifacts.get(tenant_id, corpora[corpus], INDEX).files,
-                fingerprint=embedder.fingerprint,
-            )
-            for corpus in spec.corpora
+            corpus: self._index(tenant_id, row, embedder.fingerprint)
+            for corpus, row in searched.indexes.items()
             if embedder
         }
         try:
-            return LadderParts.from_files(files, indexes, embedder)
+            parts = LadderParts.from_files(files, indexes, embedder)
         except (KeyError, ValueError, TypeError) as error:
             raise CorruptArtifact(
                 "RUNG-RELEASE-FORMAT",
                 f"release {release[:12]} is of a form that this Rung does not read",
                 way_out="Train the decision again, or run the Rung that trained it.",
             ) from error
+        retrievers = {
+            corpus: retriever.over(retriever.index, searched.hidden[corpus])
+            for corpus, retriever in parts.retrievers.items()
+        }
+        parts = replace(parts, retrievers=retrievers)
+        door = self._open_door(parts, embedder)
+        ladder = self._ladder(parts, release, door)
+        return Live(
+            release=release, searched=searched, parts=parts, ladder=ladder, door=door, seen_at=now
+        )
+
+    def _searched(self, tenant_id: str, spec: DecisionSpec) -> Searched:
+        embedder = self._embedder_of(spec)
+        fingerprint = embedder.fingerprint if embedder else None
+        return searched_now(self.store, tenant_id, spec, fingerprint)
+
+    def _index(self, tenant_id: str, row: IndexRow, fingerprint: str) -> HybridIndex:
+        return load_index(self.artifacts, tenant_id, row.artifact_id, fingerprint=fingerprint)
+
+    def _ladder(self, parts: LadderParts, release: str, door: LanguageDoor) -> Ladder:
+        return build_ladder(
+            parts, release=release, door=door, models=self._models, clock=self._clock
+        )
 
     def _embedder_of(self, spec: DecisionSpec) -> TextEmbedder | None:
         """Loading it takes seconds, and without a text there is nothing to embed."""

@@ -42,7 +42,8 @@ def make_celery(settings: Settings) -> Celery:
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         task_default_queue=QUEUE,
-        task_queues=[Queue(QUEUE, routing_key=QUEUE)],  # type: ignore[no-untyped-call]  # of kombu
+        task_queues=[_queue(settings)],
+        worker_detect_quorum_queues=True,  # they take no prefetch count of a whole channel
         task_create_missing_queues=False,
         broker_transport_options=_transport_options(settings),
         timezone="UTC",
@@ -53,8 +54,18 @@ def make_celery(settings: Settings) -> Celery:
     return app
 
 
+def _queue(settings: Settings) -> Queue:
+    """On RabbitMQ a quorum queue: written to a majority of its nodes before it is confirmed."""
+    quorum = {"x-queue-type": "quorum"} if _scheme(settings) in ("amqp", "amqps") else None
+    return Queue(QUEUE, routing_key=QUEUE, durable=True, queue_arguments=quorum)  # type: ignore[no-untyped-call]  # of kombu
+
+
+def _scheme(settings: Settings) -> str:
+    return settings.broker_url.partition(":")[0]
+
+
 def _transport_options(settings: Settings) -> dict[str, Any]:
-    scheme = settings.broker_url.partition(":")[0]
+    scheme = _scheme(settings)
     if scheme in ("redis", "rediss"):
         return REDIS
     if scheme in ("amqp", "amqps"):

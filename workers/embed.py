@@ -1,98 +1,97 @@
-"""Embeds a corpus: the job is claimed, the index built, and made current as the job is done."""
+"""Embeds documents: their vectors are kept, and they are searched once the next index is built."""
 
-import hashlib
-import json
-import logging
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import timedelta
-from typing import Protocol
+from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection
 
 from core.contracts import Json
+from core.embedding import TextEmbedder
 from core.errors import Conflict, RungError
-from core.jobs import Job, JobLedger
+from core.jobs import Job
+from core.jobs.corpus_jobs import (
+    EMBED,
+    corpus_of,
+    documents_of_job,
+    enqueue_build,
+    enqueue_embed,
+)
 from core.store import Store
-from core.store.indexes import add_index
+from core.store.documents import (
+    StoredDocument,
+    bump_revision,
+    lock_corpus,
+    make_ready,
+    mark_failed,
+)
+from workers.embedding import SharedEmbedder
+from workers.runner import Done, Report
 
-KIND = "embed_corpus"
-LEASE = timedelta(seconds=60)  # renewed while the work goes on; a dead worker's job waits so long
-LOG = logging.getLogger("rung.workers")
-
-
-class IndexBuilder(Protocol):
-    def build(self, *, tenant_id: str, documents: str) -> str:
-        """The id of the index artifact of the artifact `documents`; the same for the same."""
-        ...
-
-
-def enqueue_embed(store: Store, tenant_id: str, decision: str, corpus: str, documents: str) -> str:
-    """The job's id; that of the open job where the same documents wait already."""
-    payload: dict[str, Json] = {"decision": decision, "corpus": corpus, "documents": documents}
-    content = hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).hexdigest()
-    return JobLedger(store).enqueue(tenant_id, KIND, payload, content)
+TRIES_TOGETHER = 2  # then each document is a job of its own, so that a bad one fails alone
+TRIES_ALONE = 3
 
 
-class EmbedCorpus:
-    """Safe to run any number of times: only the last claim of a job can finish it."""
+class EmbedDocuments:
+    kind = EMBED
 
-    def __init__(self, store: Store, builder: IndexBuilder, *, lease: timedelta = LEASE) -> None:
+    def __init__(self, store: Store, embedder: SharedEmbedder) -> None:
         self._store = store
-        self._ledger = JobLedger(store)
-        self._builder = builder
-        self._lease = lease
+        self._embedder = embedder
 
-    def __call__(self, tenant_id: str, job_id: str) -> None:
-        job = self._ledger.claim(tenant_id, job_id, self._lease)
-        if job is None:
-            return
+    def run(self, job: Job, report: Report) -> Done:
+        embedder = self._embedder.for_job(job)  # first: it is no document's fault where it fails
+        rows = self._store.document_rows(job.tenant_id, documents_of_job(job.payload))
+        rows = tuple(row for row in rows if row.state != "deleted")
+        if len(rows) > 1 and job.tries > TRIES_TOGETHER:
+            return self._split(job, rows)
         try:
-            with _renewed(self._ledger, job, self._lease):
-                index = self._builder.build(
-                    tenant_id=tenant_id, documents=str(job.payload["documents"])
+            result = self._embed(job, rows, embedder, report)
+        except Conflict:
+            raise
+        except RungError as error:
+            if error.retryable or len(rows) < 2:
+                raise
+            return self._split(job, rows)
+        return Done(result=result, effects=lambda connection: self._finish(connection, job))
+
+    def failed(self, job: Job, reason: str) -> Callable[[Connection], None]:
+        return lambda connection: mark_failed(
+            connection, job.tenant_id, documents_of_job(job.payload), reason
+        )
+
+    def _embed(
+        self,
+        job: Job,
+        rows: Sequence[StoredDocument],
+        embedder: TextEmbedder,
+        report: Report,
+    ) -> dict[str, Json]:
+        from rankers.corpora import chunks_of, embed_chunks  # FAISS, at the first job only
+
+        chunks = chunks_of(rows)
+        embed_chunks(chunks, embedder, self._store.vectors(job.tenant_id), progress=report)
+        return {"documents": len(rows), "chunks": len(chunks)}
+
+    def _finish(self, connection: Connection, job: Job) -> None:
+        """They are searched from the next index on, which waits for what else soon changes."""
+        which, now = corpus_of(job.tenant_id, job.payload), self._store.now()
+        lock_corpus(connection, which, now)
+        if make_ready(connection, which, documents_of_job(job.payload)):
+            revision = bump_revision(connection, which, now)
+            enqueue_build(connection, which, revision, priority=job.priority, now=now)
+
+    def _split(self, job: Job, rows: Sequence[StoredDocument]) -> Done:
+        which, fingerprint = corpus_of(job.tenant_id, job.payload), job.payload.get("fingerprint")
+
+        def effects(connection: Connection) -> None:
+            for row in rows:
+                enqueue_embed(
+                    connection,
+                    which,
+                    [row.seq],
+                    priority=job.priority,
+                    now=self._store.now(),
+                    fingerprint=None if fingerprint is None else str(fingerprint),
+                    max_tries=TRIES_ALONE,
                 )
-            self._ledger.finish(job, lambda connection: self._publish(connection, job, index))
-        except Conflict as error:
-            LOG.warning("job %s: %s", job_id, error)
-        except RungError as error:
-            self._fail(job, str(error), retry=error.retryable)
-        except Exception as error:  # whatever a library raises: the job must say why it failed
-            LOG.exception("job %s failed", job_id)
-            self._fail(job, f"{type(error).__name__}: {error}", retry=True)
 
-    def _publish(self, connection: Connection, job: Job, index: str) -> None:
-        decision, corpus = str(job.payload["decision"]), str(job.payload["corpus"])
-        add_index(connection, job.tenant_id, decision, corpus, index, self._store.now())
-
-    def _fail(self, job: Job, reason: str, *, retry: bool) -> None:
-        try:
-            state = self._ledger.fail(job, reason, retry=retry)
-            LOG.warning("job %s is %s again after: %s", job.id, state, reason)
-        except RungError as error:
-            # The lease ends by itself, and the sweeper does the rest.
-            LOG.warning("job %s could not be given back: %s", job.id, error)
-
-
-@contextmanager
-def _renewed(ledger: JobLedger, job: Job, lease: timedelta) -> Iterator[None]:
-    """Keeps the claim while the work goes on, from a thread that dies with the process."""
-    over = threading.Event()
-
-    def beat() -> None:
-        while not over.wait(lease.total_seconds() / 3):
-            try:
-                ledger.renew(job, lease)
-            except Conflict:
-                return  # lost: finish will say so
-            except RungError as error:
-                LOG.warning("job %s: its lease could not be renewed: %s", job.id, error)
-
-    thread = threading.Thread(target=beat, name=f"lease of {job.id}", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
+        return Done(result={"split_into": len(rows)}, effects=effects)

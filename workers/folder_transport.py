@@ -28,7 +28,11 @@ class Channel(filesystem.Channel):
         os.replace(name, _next_name(folder, queue))
 
     def _get(self, queue: Any, timeout: Any = None) -> Any:
-        for name in sorted(os.listdir(self.data_folder_in)):
+        try:
+            names = sorted(os.listdir(self.data_folder_in))
+        except OSError as error:  # its disk is away: no reason for a worker to end
+            raise Empty from error
+        for name in names:
             if name.partition(".")[2] != f"{queue}.msg":
                 continue
             path = Path(self.data_folder_in) / name

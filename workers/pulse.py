@@ -3,28 +3,49 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from celery import Celery
+from kombu.exceptions import OperationalError
 
-from core.contracts import Json
 from core.errors import RungError, Unavailable
-from core.jobs import Dispatcher, JobLedger, Outbox
+from core.jobs import Dispatcher, JobLedger, Outbox, Schedules
 from core.jobs.ledger import WAKE
 from core.store import DatabaseBudget, Store
+from workers.runner import JobRunner
 
-SEND_S, SWEEP_S, PRUNE_S = 0.5, 2.0, 3600.0
+TASK = "rung.work"
+SEND_S, SWEEP_S, SCHEDULE_S, PRUNE_S = 0.5, 1.0, 5.0, 3600.0
 LOG = logging.getLogger("rung.workers")
 
 
 class Pulse:
     """A daemon thread that no error ends: a queue that nobody sweeps looks like an idle one."""
 
-    def __init__(self, store: Store, wake: Callable[[dict[str, Json]], None]) -> None:
-        self._store = store
+    def __init__(
+        self,
+        store: Store,
+        wake: Callable[[], None],
+        runner: JobRunner,
+        prune: Sequence[Callable[[], object]] = (),
+    ) -> None:
         self._ledger = JobLedger(store)
         self._outbox = Outbox(store)
-        self._dispatcher = Dispatcher(self._outbox, {WAKE: lambda message: wake(dict(message))})
+        self._runner = runner
+        self._dispatcher = Dispatcher(self._outbox, {WAKE: lambda message: wake()})
+        self._prunes: tuple[Callable[[], object], ...] = (
+            self._outbox.prune,
+            self._ledger.prune,
+            store.prune_idempotency,
+            DatabaseBudget(store, per_day={}).sweep,
+            *prune,
+        )
+        self._every: dict[Callable[[], object], float] = {
+            self._dispatcher.run_once: SEND_S,
+            self._sweep: SWEEP_S,
+            Schedules(store).enqueue_due: SCHEDULE_S,
+            self._prune: PRUNE_S,
+        }
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="rung pulse", daemon=True)
 
@@ -36,28 +57,31 @@ class Pulse:
         self._thread.join()
 
     def _beat(self) -> None:
-        due = {self._dispatcher.run_once: 0.0, self._ledger.sweep: 0.0, self._prune: 0.0}
-        every = dict(zip(due, (SEND_S, SWEEP_S, PRUNE_S), strict=True))
+        due = dict.fromkeys(self._every, 0.0)
         while not self._over.wait(SEND_S):
-            for work, at in due.items():
-                if time.monotonic() >= at:
-                    due[work] = time.monotonic() + every[work]
+            for work, every in self._every.items():
+                if time.monotonic() >= due[work]:
+                    due[work] = time.monotonic() + every
                     _survive(work)
 
+    def _sweep(self) -> None:
+        self._ledger.sweep(self._runner.effects_of_failure)
+
     def _prune(self) -> None:
-        self._outbox.prune()
-        self._store.prune_idempotency()
-        DatabaseBudget(self._store, per_day={}).sweep()
+        for prune in self._prunes:
+            _survive(prune)
 
 
-def wake_by(app: Celery) -> Callable[[dict[str, Json]], None]:
-    """Sends a job's message to the task that its kind names. Raises Unavailable."""
+def wake_by(app: Celery) -> Callable[[], None]:
+    """Sends the one message there is: some job is due. Raises Unavailable."""
 
-    def wake(message: dict[str, Json]) -> None:
-        words = {"tenant_id": message["tenant_id"], "job_id": message["job_id"]}
+    def wake() -> None:
+        connection = app.connection_for_write()
+        # Which library's error it is depends on where in kombu the broker was missed.
+        down = (*connection.connection_errors, *connection.channel_errors, OperationalError)
         try:
-            app.send_task(str(message["kind"]), kwargs=words)
-        except (app.connection_for_write().connection_errors, OSError) as error:
+            app.send_task(TASK)
+        except (*down, OSError) as error:
             raise _broker_down(error) from error
 
     return wake

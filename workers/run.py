@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,28 +17,33 @@ from celery.apps.worker import Worker
 from celery.worker import WorkController
 from celery.worker import state as worker_state
 
-from core.artifacts import ArtifactStore
 from core.clock import SystemClock
-from core.embedding import TextEmbedder
-from core.errors import Unavailable
+from core.errors import RungError, Unavailable
 from core.jobs import JobLedger
 from core.settings import Settings
 from core.store import Store
 from workers.app import make_celery
-from workers.build_index import ArtifactIndexBuilder
-from workers.embed import KIND, LEASE, EmbedCorpus, IndexBuilder
-from workers.pulse import Pulse, wake_by
+from workers.prune import prune_corpora
+from workers.pulse import TASK, Pulse, wake_by
+from workers.rescue import RESCUE_AFTER, Rescue
+from workers.runner import LEASE, JobRunner
+from workers.works import Works, every_work
 
 STOP_S = 30  # a warm stop lets the task at hand end; then its lease hands the job on
 LOOK_S = 0.2
+LOG = logging.getLogger("rung.workers")
 
 
 def run_worker(
-    settings: Settings, builder: IndexBuilder | None = None, *, lease: timedelta = LEASE
+    settings: Settings,
+    works: Works = every_work,
+    *,
+    lease: timedelta = LEASE,
+    rescue_after: timedelta = RESCUE_AFTER,
 ) -> None:
     """Works until SIGTERM or SIGINT, each of which lets the task at hand end."""
     logging.basicConfig(level=settings.log_level.upper())
-    with _ready(settings, builder, lease) as (app, _):
+    with _ready(settings, works, lease, rescue_after) as (app, _):
         worker = Worker(app=app, quiet=True, **_options(settings))
         worker.start()
     if worker.exitcode:
@@ -47,23 +52,24 @@ def run_worker(
 
 def run_until_idle(
     settings: Settings,
-    builder: IndexBuilder | None = None,
+    works: Works = every_work,
     *,
     lease: timedelta = LEASE,
     timeout_s: float = 600,
+    look: Callable[[], None] = lambda: None,
 ) -> None:
-    """Works in this process until no job is open.
+    """Works in this process until no job is open; `look` is called now and then meanwhile.
 
     Raises Unavailable after `timeout_s`, and where the worker ends before its work does.
     """
     ended = threading.Event()
-    with _ready(settings, builder, lease) as (app, ledger):
+    with _ready(settings, works, lease) as (app, ledger):
         worker = WorkController(app=app, **_options(settings))
 
         def watch() -> None:
             last = time.monotonic() + timeout_s
             while time.monotonic() < last and ledger.open_count() and not ended.wait(LOOK_S):
-                pass
+                look()
             worker_state.should_stop = 0  # an exit code: Celery's loop ends as by a warm SIGTERM
 
         watcher = threading.Thread(target=watch, name="rung idle watch", daemon=True)
@@ -106,28 +112,34 @@ def start_worker(settings: Settings) -> WorkerProcess:
 
 @contextmanager
 def _ready(
-    settings: Settings, builder: IndexBuilder | None, lease: timedelta
+    settings: Settings, works: Works, lease: timedelta, rescue_after: timedelta = RESCUE_AFTER
 ) -> Iterator[tuple[Celery, JobLedger]]:
-    """The app with its tasks, and a pulse beating; all is closed at the end."""
+    """The app with its one task, and a pulse beating; all is closed at the end."""
     store = Store.open(settings.database_url, SystemClock(), secret=settings.secret)
     try:
         app = make_celery(settings)
-        embed = EmbedCorpus(store, builder or _production_builder(settings), lease=lease)
+        ledger, runner = JobLedger(store), JobRunner(store, works(settings, store), lease=lease)
 
-        def embed_corpus(tenant_id: str, job_id: str) -> None:
-            embed(tenant_id, job_id)
+        def work() -> None:
+            try:
+                runner.run_next()
+            except RungError as error:  # the store is away: the sweeper wakes again when it is back
+                LOG.warning("%s", error)
 
         # Not shared: Celery would hand it to every later app of this process too.
-        app.task(name=KIND, shared=False)(embed_corpus)
+        app.task(name=TASK, shared=False)(work)
         app.set_current()
         app.set_default()  # its pools look tasks up in the default app
         # A forked child must share neither connections nor a lock that was held at that moment.
         signals.worker_process_init.connect(lambda **_: store.after_fork(), weak=False)
-        pulse = Pulse(store, wake_by(app))
+        pulse = Pulse(store, wake_by(app), runner, [lambda: prune_corpora(settings, store)])
+        rescue = Rescue(ledger, runner, after=rescue_after)
         pulse.start()
+        rescue.start()
         try:
-            yield app, JobLedger(store)
+            yield app, ledger
         finally:
+            rescue.stop()
             pulse.stop()
     finally:
         store.close()
@@ -142,15 +154,3 @@ def _options(settings: Settings) -> dict[str, object]:
         "without_mingle": True,
         "without_heartbeat": True,
     }
-
-
-def _production_builder(settings: Settings) -> IndexBuilder:
-    key = settings.secret.get_secret_value().encode()
-    forks = settings.worker_pool == "prefork"
-
-    def embedder() -> TextEmbedder:
-        from rankers.embedder import MiniLMEmbedder  # torch, at the first job and not before
-
-        return MiniLMEmbedder(threads=1 if forks else None)
-
-    return ArtifactIndexBuilder(ArtifactStore(settings.artifacts, key), embedder)

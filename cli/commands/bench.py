@@ -86,6 +86,29 @@ def checks(
     tell(told, as_json, lambda: _readable_checks(told))
 
 
+@app.command("embed")
+def embed(
+    passages: Annotated[int, typer.Option(min=200, help="Distinct texts to embed.")] = 20_000,
+    data: Annotated[
+        Path | None, typer.Option(help="A BEIR folder to draw them from; else the example.")
+    ] = None,
+    backend: Annotated[
+        list[str] | None, typer.Option(help="An embedder to try; may be repeated. Else all.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Embedders against the plain library: passages a second, memory, and what retrieval loses."""
+    with errors_told(as_json):
+        from cli.bench_embed import bench_embed
+        from rankers.open_embedder import EMBEDDERS, refuse_unknown
+
+        for name in backend or ():
+            refuse_unknown(name)
+        with progress_told() as progress:
+            told = bench_embed(data, passages, backend or EMBEDDERS, progress)
+    tell(told, as_json, lambda: _readable_embed(told))
+
+
 @contextmanager
 def _of_a_copy() -> Iterator[None]:
     """Measured decisions are nobody's: a home on SQLite is copied for the time of the bench."""
@@ -135,7 +158,49 @@ def _readable_lab(told: dict[str, Any]) -> str:
     return "\n".join([*lines, f"({told['columns']} columns and a label)"])
 
 
+@app.command("score")
+def score(
+    rows: Annotated[int, typer.Option(min=1000, help="Rows of the drawn table.")] = 1_000_000,
+    sample: Annotated[int, typer.Option(min=1, help="Rows that are decided online too.")] = 10_000,
+    seed: Annotated[int, typer.Option(help="Of the table and of the model.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Rows a second of a batch, its memory, and whether online decides the same."""
+    with errors_told(as_json):
+        from cli.bench_score import bench_score, readable
+
+        with progress_told() as progress:
+            told = bench_score(rows, sample, seed, progress)
+    tell(told, as_json, lambda: readable(told))
+    raise typer.Exit(1 if told["differences"] else 0)
+
+
 def _readable_checks(told: dict[str, Any]) -> str:
     lines = [f"{told['rows']:,} rows: {told['seconds']:.1f} s, {told['peak_mb']:,} MB"]
     lines += [f"{code:<24}{seconds:>8.2f} s" for code, seconds in told["by_check"].items()]
     return "\n".join(lines)
+
+
+def _readable_embed(told: dict[str, Any]) -> str:
+    heads = ("passages/s", "x plain", "x sorted", "rerun", "peak MB", "nDCG@10", "against minilm")
+    lines = [f"{'':<16}" + "".join(f"{head:>12}" for head in heads[:-1]) + f"  {heads[-1]}"]
+    for name, one in told["backends"].items():
+        ndcg, paired = one["ndcg"], one["ndcg_against_minilm"]
+        lines.append(
+            f"{name:<16}{one['passages_per_s']:>12.1f}{one['ratio']:>12.2f}"
+            f"{one['ratio_sorted']:>12.2f}{one['rerun_share']:>12.1%}{one['peak_mb']:>12,}"
+            f"{ndcg['mean']:>12.4f}  {paired['diff']:+.4f} "
+            f"[{paired['ci_low']:+.4f}, {paired['ci_high']:+.4f}]"
+        )
+    w = told["workers"]
+    return "\n".join(
+        [
+            *lines,
+            f"plain, batches of 32 as they come: {told['plain_per_s']:.1f}/s; "
+            f"in one call, which sorts: {told['plain_sorted_per_s']:.1f}/s",
+            f"two workers of one thread: {w['speed_up']:.2f}x one, on {w['cores']} cores",
+            f"{told['passages']:,} passages and {told['backends'][told['chosen']]['ndcg']['n']} "
+            f"questions of {told['data']}; RUNG_EMBEDDER={told['chosen']} is the fastest that "
+            f"surely loses no more than {told['margin']} of nDCG",
+        ]
+    )

@@ -7,7 +7,7 @@ import typer
 
 from cli.commands.snapshot import Events
 from cli.decision_folder import DecisionFolder
-from cli.told import DEFAULT_TENANT, AsJson, Tenant, errors_told, progress_told, tell
+from cli.told import DEFAULT_TENANT, AsJson, Tenant, errors_told, note, progress_told, tell
 
 if TYPE_CHECKING:
     from cli.home import Home
@@ -21,7 +21,10 @@ def train(
     data: Annotated[
         Path | None, typer.Option(help="A table of past requests; it becomes a snapshot first.")
     ] = None,
-    snapshot: Annotated[str | None, typer.Option(help="The id of a snapshot.")] = None,
+    snapshot: Annotated[
+        str | None,
+        typer.Option(help="The id of a snapshot; without --data the newest is taken."),
+    ] = None,
     events: Events = None,
     only: Annotated[
         Literal["router", "risk", "ranker", "scorer"] | None,
@@ -49,6 +52,8 @@ def train(
         _refuse_open(folder)
         with open_home() as home, progress_told() as progress:
             # Before the models are loaded: a bad file is told at once.
+            if data is None and snapshot is None and not events:
+                snapshot = _newest(home, tenant, folder.spec.name)
             rows = snapshot_of(home, tenant, folder.spec, data, snapshot, progress, events=events)
             base = _live(home, tenant, folder, only)
             asked = Asked(seed=seed, split=split, heavier=heavier, only=only, base=base)
@@ -70,6 +75,21 @@ def _refuse_open(folder: DecisionFolder) -> None:
                 f"framing.{name} is still to be written",
                 way_out=f"Answer the questions in {folder.folder / 'decision.yaml'}.",
             )
+
+
+def _newest(home: "Home", tenant: str, decision: str) -> str:
+    from cli.snapshots import open_snapshots
+    from core.errors import NotFound
+
+    found = open_snapshots(home).list(tenant, decision)
+    if not found:
+        raise NotFound(
+            "RUNG-SNAPSHOT-UNKNOWN",
+            f"no snapshot of '{decision}' was made here",
+            way_out="Name a table with --data, or make a snapshot of it with `rung snapshot`.",
+        )
+    note(f"the newest snapshot, {found[0].id[:12]} of {found[0].created_at[:16]}")
+    return found[0].id
 
 
 def _live(home: "Home", tenant: str, folder: DecisionFolder, only: str | None) -> str | None:

@@ -2,50 +2,50 @@
 
     queued ──claim──► running ──finish──► done
       ▲                │   └──tries used up──► failed
-      └── fail, lease over ─┘
+      └── fail, lease over ─┘           queued, running ──cancel──► cancelled
+      ▲
+      └── retry ── failed, cancelled
 
 A claim is a lease with a token. Effects are written in the transaction that finishes the job, which
 only the token of the last claim can do; so a job that two workers ran leaves its effects once.
 """
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    delete,
+    literal_column,
+    not_,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.exc import IntegrityError
 
 from core.contracts import Json
 from core.errors import Conflict
-from core.store.base import Base, insert_new
+from core.jobs.job import OPEN, Job, JobState, read_job
+from core.jobs.job_rows import IS_OPEN, JobRows, of_tenant, unknown_job
+from core.store.base import insert_new
 from core.store.post import post
 from core.store.tables import NOTE_LENGTH, jobs
 
-JobState = Literal["queued", "running", "done", "failed"]
 WAKE = "job"  # the topic of the outbox
 MAX_TRIES = 5
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=1), timedelta(minutes=5)
 WAKE_AGAIN = timedelta(seconds=30)  # a broker may lose the message: filesystem:// lost 4 of 40
+KEPT = timedelta(days=90)  # what became of a job, for whoever looks into it a quarter later
+TURN = (jobs.c.priority.desc(), jobs.c.due_at, jobs.c.id)
 BATCH = 100  # jobs in one sweep, which holds SQLite's only write lock
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Job:
-    """`tries` counts the claims so far; `token` is the present claim's."""
-
-    tenant_id: str
-    id: str
-    kind: str
-    payload: Mapping[str, Json]
-    content_hash: str
-    state: JobState
-    tries: int
-    max_tries: int
-    reason: str | None
-    created_at: datetime
-    finished_at: datetime | None
-    token: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,10 +55,11 @@ class Swept:
     woken: int
 
 
-class JobLedger:
-    def __init__(self, store: Base) -> None:
-        self._store = store
+# What is written in the transaction that fails a job, for its reason.
+Failure = Callable[[Job, str], Callable[[Connection], None] | None]
 
+
+class JobLedger(JobRows):
     def enqueue(
         self,
         tenant_id: str,
@@ -66,6 +67,7 @@ class JobLedger:
         payload: Mapping[str, Json],
         content_hash: str,
         *,
+        priority: int = 0,
         max_tries: int = MAX_TRIES,
     ) -> str:
         """The id; that of the open job where the same work is asked for already."""
@@ -77,100 +79,151 @@ class JobLedger:
                 payload=payload,
                 content_hash=content_hash,
                 now=self._store.now(),
+                priority=priority,
                 max_tries=max_tries,
             )
 
     def claim(self, tenant_id: str, job_id: str, lease: timedelta) -> Job | None:
         """None where it is done, being done, or not due yet."""
-        return self._claim(_mine(tenant_id, job_id), lease)
+        return self._claim(of_tenant(tenant_id, job_id), lease)
 
-    def claim_next(self, kind: str, lease: timedelta) -> Job | None:
-        """The one that has been due longest, of any tenant."""
-        return self._claim(jobs.c.kind == kind, lease)
+    def claim_next(self, kinds: Collection[str], lease: timedelta) -> Job | None:
+        """The first by priority and then by the time since it is due, of any tenant."""
+        return self._claim(jobs.c.kind.in_(sorted(kinds)), lease)
 
-    def renew(self, job: Job, lease: timedelta) -> None:
-        """Raises Conflict where the claim has passed to another worker."""
-        self._change(job, {"due_at": self._store.now() + lease})
+    def renew(
+        self, job: Job, lease: timedelta, progress: tuple[int, int | None] | None = None
+    ) -> None:
+        """Raises Conflict where the claim has passed to another worker, or the job is cancelled.
 
-    def finish(self, job: Job, effects: Callable[[Connection], None] | None = None) -> None:
+        `progress` is what is done, and of how much.
+        """
+        values: dict[str, Any] = {"due_at": self._store.now() + lease}
+        if progress is not None:
+            values |= {"progress": progress[0], "total": progress[1]}
+        self._change(job, values)
+
+    def finish(
+        self,
+        job: Job,
+        effects: Callable[[Connection], None] | None = None,
+        *,
+        result: Mapping[str, Json] | None = None,
+    ) -> None:
         """Done, with its `effects` in the same transaction. Raises Conflict, leaving none, where
-        the claim has passed to another worker."""
-        self._change(job, {"state": "done", "finished_at": self._store.now()}, effects)
+        the claim has passed to another worker or the job is cancelled."""
+        done = {"state": "done", "finished_at": self._store.now(), "result": result}
+        self._change(job, done, effects)
 
-    def fail(self, job: Job, reason: str, *, retry: bool = True) -> JobState:
-        """Back into the queue after a pause, or failed where the tries are used up."""
+    def fail(
+        self,
+        job: Job,
+        reason: str,
+        *,
+        retry: bool = True,
+        effects: Callable[[Connection], None] | None = None,
+    ) -> JobState:
+        """Back into the queue after a pause, or failed, with `effects`, where the tries are used
+        up. Raises Conflict as `finish` does."""
         now = self._store.now()
         shown = reason[:NOTE_LENGTH].encode("utf-8", "replace").decode().replace("\0", " ")
         if retry and job.tries < job.max_tries:
             pause = min(FIRST_PAUSE * 2 ** (job.tries - 1), LONGEST_PAUSE)
             self._change(job, {"state": "queued", "due_at": now + pause, "reason": shown})
             return "queued"
-        self._change(job, {"state": "failed", "finished_at": now, "reason": shown})
+        self._change(job, {"state": "failed", "finished_at": now, "reason": shown}, effects)
         return "failed"
 
-    def sweep(self) -> Swept:
-        """Queues again what a dead worker left, and wakes for what nobody was woken for."""
+    def cancel(self, tenant_id: str, job_id: str) -> Job:
+        """Whoever works on it can no longer finish it. Raises NotFound, and Conflict where it is
+        over already."""
+        values = {"state": "cancelled", "finished_at": self._store.now(), "token": None}
+        return self._by_hand(tenant_id, job_id, OPEN, values)
+
+    def retry(self, tenant_id: str, job_id: str) -> Job:
+        """Once more from the start, with all its tries. Raises NotFound, and Conflict where it is
+        open or done, or the same work is open as another job."""
+        now = self._store.now()
+        values = {"state": "queued", "tries": 0, "due_at": now, "woken_at": now}
+        values |= {"reason": None, "finished_at": None, "progress": 0}
+        try:
+            return self._by_hand(tenant_id, job_id, ("failed", "cancelled"), values, wake=True)
+        except IntegrityError as error:
+            raise Conflict(
+                "RUNG-JOB-STATE",
+                f"the work of job {job_id} waits as another job already",
+                way_out="Look at the open jobs with `rung jobs list --state queued`.",
+            ) from error
+
+    def sweep(self, failure: Failure | None = None) -> Swept:
+        """Queues again what a dead worker left, and wakes for what nobody was woken for.
+
+        `failure` gives the effects of a job that fails because its workers died too often.
+        """
         now, counts = self._store.now(), {"requeued": 0, "failed": 0, "woken": 0}
         with self._store.writing() as connection:
-            for row in connection.execute(_due(_lapsed(now))).all():
+            for row in connection.execute(_due(_lapsed(now), BATCH)).all():
                 values: dict[str, Any] = {"token": None}
                 if row.tries >= row.max_tries:
                     counts["failed"] += 1
                     reason = f"its worker did not finish it in {row.tries} tries"
                     values |= {"state": "failed", "finished_at": now, "reason": reason}
+                    if effects := failure and failure(read_job(row), reason):
+                        effects(connection)
                 else:
                     counts["requeued"] += 1
                     values |= {"state": "queued", "due_at": now}
                     _wake(connection, row.tenant_id, row.id, row.kind, now)
                 _set(connection, row, values | {"woken_at": now})
-            forgotten = and_(
-                jobs.c.state == "queued",
-                jobs.c.due_at <= now,
-                or_(jobs.c.woken_at < jobs.c.due_at, jobs.c.woken_at <= now - WAKE_AGAIN),
-                # What was queued again just above has been woken at this very moment.
-                jobs.c.woken_at < now,
-            )
-            for row in connection.execute(_due(forgotten)).all():
+            for row in connection.execute(_forgotten(now)).all():
                 counts["woken"] += 1
                 _wake(connection, row.tenant_id, row.id, row.kind, now)
                 _set(connection, row, {"woken_at": now})
         return Swept(**counts)
 
-    def job(self, tenant_id: str, job_id: str) -> Job | None:
-        with self._store.reading() as connection:
-            row = connection.execute(select(jobs).where(_mine(tenant_id, job_id))).first()
-            return None if row is None else _job(row)
+    def prune(self) -> int:
+        """Forgets, of all tenants, what was over long ago. Returns the number."""
+        old = jobs.c.finished_at <= self._store.now() - KEPT
+        with self._store.writing() as connection:
+            return connection.execute(delete(jobs).where(old, not_(IS_OPEN))).rowcount
 
-    def jobs(
-        self, tenant_id: str, state: JobState | None = None, limit: int = 50
-    ) -> tuple[Job, ...]:
-        """Newest first."""
-        statement = select(jobs).where(jobs.c.tenant_id == tenant_id)
-        if state is not None:
-            statement = statement.where(jobs.c.state == state)
-        newest = statement.order_by(jobs.c.created_at.desc(), jobs.c.id).limit(limit)
-        with self._store.reading() as connection:
-            return tuple(_job(row) for row in connection.execute(newest))
-
-    def open_count(self) -> int:
-        """Of all tenants: queued and running."""
-        counting = select(func.count()).select_from(jobs)
-        with self._store.reading() as connection:
-            return connection.execute(
-                counting.where(jobs.c.state.in_(("queued", "running")))
-            ).scalar_one()
+    def _by_hand(
+        self,
+        tenant_id: str,
+        job_id: str,
+        states: tuple[JobState, ...],
+        values: dict[str, Any],
+        *,
+        wake: bool = False,
+    ) -> Job:
+        mine = of_tenant(tenant_id, job_id)
+        with self._store.writing() as connection:
+            changing = update(jobs).where(mine, jobs.c.state.in_(states)).values(values)
+            changed = connection.execute(changing).rowcount
+            row = connection.execute(select(jobs).where(mine)).first()
+            if row is None:
+                raise unknown_job(job_id)
+            if not changed:
+                raise Conflict(
+                    "RUNG-JOB-STATE",
+                    f"the job {job_id} is {row.state}",
+                    way_out=f"This is for jobs that are {' or '.join(states)}.",
+                )
+            if wake:
+                _wake(connection, tenant_id, job_id, row.kind, self._store.now())
+        return read_job(row)
 
     def _claim(self, which: ColumnElement[bool], lease: timedelta) -> Job | None:
         now, token = self._store.now(), secrets.token_hex(16)
         left = and_(_lapsed(now), jobs.c.tries < jobs.c.max_tries)
-        waiting = and_(jobs.c.state == "queued", jobs.c.due_at <= now)
         with self._store.writing() as connection:
-            row = connection.execute(_due(and_(which, or_(waiting, left))).limit(1)).first()
+            row = connection.execute(_due(and_(which, or_(_waiting(now), left)), 1)).first()
             if row is None:
                 return None
             claimed = {"state": "running", "token": token, "tries": row.tries + 1}
+            claimed |= {"started_at": now, "progress": 0}
             _set(connection, row, {**claimed, "due_at": now + lease})
-        return replace(_job(row), state="running", token=token, tries=row.tries + 1)
+        return replace(read_job(row), **claimed)
 
     def _change(
         self,
@@ -179,14 +232,14 @@ class JobLedger:
         effects: Callable[[Connection], None] | None = None,
     ) -> None:
         held = and_(
-            _mine(job.tenant_id, job.id), jobs.c.state == "running", jobs.c.token == job.token
+            of_tenant(job.tenant_id, job.id), jobs.c.state == "running", jobs.c.token == job.token
         )
         with self._store.writing() as connection:
             if connection.execute(update(jobs).where(held).values(values)).rowcount != 1:
                 raise Conflict(
                     "RUNG-JOB-LEASE",
-                    f"the job {job.id} has passed to another worker",
-                    way_out="Nothing is to be done: the other one finishes it.",
+                    f"the job {job.id} has passed to another worker, or is cancelled",
+                    way_out="Nothing is to be done: `rung jobs show` tells what became of it.",
                 )
             if effects is not None:
                 effects(connection)
@@ -200,9 +253,14 @@ def enqueue(
     payload: Mapping[str, Json],
     content_hash: str,
     now: datetime,
+    priority: int = 0,
     max_tries: int = MAX_TRIES,
+    wait: timedelta = timedelta(0),
 ) -> str:
-    """In a transaction of the caller's. The id; that of the open job of the same content."""
+    """In a transaction of the caller's. The id; that of the open job of the same content.
+
+    It is due after `wait`, so that what soon follows can be done with it.
+    """
     job_id = secrets.token_hex(12)
     row = {
         "tenant_id": tenant_id,
@@ -211,27 +269,27 @@ def enqueue(
         "payload": payload,
         "content_hash": content_hash,
         "state": "queued",
+        "priority": priority,
         "tries": 0,
         "max_tries": max_tries,
-        "due_at": now,
+        "progress": 0,
+        "due_at": now + wait,
         "woken_at": now,
         "created_at": now,
     }
-    if insert_new(connection, jobs, row):
-        _wake(connection, tenant_id, job_id, kind, now)
-        return job_id
     same = and_(
         jobs.c.tenant_id == tenant_id,
         jobs.c.kind == kind,
         jobs.c.content_hash == content_hash,
-        jobs.c.state.in_(("queued", "running")),
+        IS_OPEN,
     )
-    found = connection.execute(select(jobs.c.id).where(same)).scalar()
-    if found is not None:
-        return str(found)
-    # It was finished between the two statements, so that this is another one.
-    connection.execute(jobs.insert().values(row))
-    _wake(connection, tenant_id, job_id, kind, now)
+    while not insert_new(connection, jobs, row):
+        found = connection.execute(select(jobs.c.id).where(same)).scalar()
+        if found is not None:
+            return str(found)
+        # That one was finished between the two statements, so that this is another one.
+    if not wait:  # else the sweeper wakes for it when it is due
+        _wake(connection, tenant_id, job_id, kind, now)
     return job_id
 
 
@@ -240,35 +298,34 @@ def _wake(connection: Connection, tenant_id: str, job_id: str, kind: str, now: d
     post(connection, tenant_id=tenant_id, topic=WAKE, payload=message, now=now)
 
 
-def _due(which: ColumnElement[bool]) -> Select[Any]:
+def _due(which: ColumnElement[bool], limit: int) -> Select[Any]:
     """Rows that no other transaction is about to change; SQLite has one writer anyway."""
-    ordered = select(jobs).where(which).order_by(jobs.c.due_at, jobs.c.id).limit(BATCH)
+    ordered = select(jobs).where(IS_OPEN, which).order_by(*TURN).limit(limit)
     return ordered.with_for_update(skip_locked=True)
 
 
+def _forgotten(now: datetime) -> Select[Any]:
+    """Of the first in turn alone: any wake-up claims whichever job comes first, and what is read
+    and sent again must not grow with the queue.
+
+    Only what is woken for is locked: a claim would pass over the rest, and its wake-up be spent.
+    """
+    first = select(jobs.c.tenant_id, jobs.c.id).where(IS_OPEN, _waiting(now)).order_by(*TURN)
+    turn = first.limit(BATCH).subquery()
+    same = (turn.c.tenant_id == jobs.c.tenant_id) & (turn.c.id == jobs.c.id)
+    late = or_(jobs.c.woken_at < jobs.c.due_at, jobs.c.woken_at <= now - WAKE_AGAIN)
+    # What was queued again a moment ago has been woken for at this very moment.
+    which = and_(late, jobs.c.woken_at < now, _waiting(now))
+    return select(jobs).join(turn, same).where(which).with_for_update(of=jobs, skip_locked=True)
+
+
+def _waiting(now: datetime) -> ColumnElement[bool]:
+    return and_(jobs.c.state == "queued", jobs.c.due_at <= now)
+
+
 def _lapsed(now: datetime) -> ColumnElement[bool]:
-    return and_(jobs.c.state == "running", jobs.c.due_at <= now)
-
-
-def _mine(tenant_id: str, job_id: str) -> ColumnElement[bool]:
-    return and_(jobs.c.tenant_id == tenant_id, jobs.c.id == job_id)
+    return and_(jobs.c.state == literal_column("'running'"), jobs.c.due_at <= now)
 
 
 def _set(connection: Connection, row: Row[Any], values: dict[str, Any]) -> None:
-    connection.execute(update(jobs).where(_mine(row.tenant_id, row.id)).values(values))
-
-
-def _job(row: Row[Any]) -> Job:
-    return Job(
-        tenant_id=row.tenant_id,
-        id=row.id,
-        kind=row.kind,
-        payload=row.payload,
-        content_hash=row.content_hash,
-        state=row.state,
-        tries=row.tries,
-        max_tries=row.max_tries,
-        reason=row.reason,
-        created_at=row.created_at,
-        finished_at=row.finished_at,
-    )
+    connection.execute(update(jobs).where(of_tenant(row.tenant_id, row.id)).values(values))

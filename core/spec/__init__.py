@@ -5,6 +5,7 @@ from core.spec.decision import DecisionSpec, Handler, Risk, load_spec, parse_spe
 from core.spec.framing import Framing
 from core.spec.gate import STEPS, Gate, Slice, StepName
 from core.spec.request import FieldSpec, RequestSchema, RowNumber
+from core.spec.scores import Scores
 from core.spec.shared_features import read_decision
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "RequestSchema",
     "Risk",
     "RowNumber",
+    "Scores",
     "Slice",
     "StepName",
     "load_spec",

@@ -13,6 +13,7 @@ from core.spec.entities import EntityFeature, EntityType
 from core.spec.framing import Framing
 from core.spec.gate import Gate, Slice
 from core.spec.request import RequestSchema, RowNumber
+from core.spec.scores import Scores
 from core.spec.shared_features import read_decision
 from core.spec.strict import Name, Sentence, Strict
 from core.yaml_source import parse_document
@@ -90,6 +91,7 @@ class DecisionSpec(Strict):
     out_of_scope: Name | None = None
     handlers: dict[Name, Handler] = Field(default_factory=dict)
     training: TrainingColumns = TrainingColumns()
+    scores: Scores | None = None
 
     @model_validator(mode="after")
     def _parts_fit(self) -> "DecisionSpec":
@@ -115,6 +117,7 @@ class DecisionSpec(Strict):
         self._labels_are_not_asked()
         self._entities_fit()
         self._features_are_available()
+        self._scores_are_found()
         self._prices_fit_the_budget()
         return self
 
@@ -231,6 +234,23 @@ class DecisionSpec(Strict):
                         "time; remove the feature"
                     )
                 feature.refuse_type(name, source, field.type)
+
+    def _scores_are_found(self) -> None:
+        if self.scores is None:
+            return
+        if self.by_text:
+            raise ValueError("scores are of requests without a text; remove scores")
+        field = self.request.fields.get(self.scores.key)
+        if field is None or not field.available or field.missing != "refuse":
+            raise ValueError(
+                f"scores.key names '{self.scores.key}', which must be an available field that is "
+                "never missing"
+            )
+        if field.type not in ("text", "category", "integer"):
+            raise ValueError(
+                f"scores.key names '{self.scores.key}' of type {field.type}; a key is a text, a "
+                "category or an integer"
+            )
 
     @property
     def by_text(self) -> bool:

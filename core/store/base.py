@@ -22,6 +22,7 @@ from sqlalchemy.exc import (
 from core.clock import Clock
 from core.errors import RungError, Unavailable
 from core.store.engine import WRITES
+from core.store.forking import ForkGate
 
 
 class Base:
@@ -33,6 +34,7 @@ class Base:
         self._clock = clock
         self._secret = secret
         self._turn = self._new_turn()
+        self._gate = ForkGate(engine.dispose) if self.is_sqlite else None
 
     @property
     def is_sqlite(self) -> bool:
@@ -52,14 +54,17 @@ class Base:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        with _told(), self._engine.begin() as connection:
+        with _told(), self._gated(), self._engine.begin() as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """One transaction: committed at the end, or, if anything is raised, never happened."""
-        with _told(), self._turn, self._writer.begin() as connection:
+        with _told(), self._gated(), self._turn, self._writer.begin() as connection:
             yield connection
+
+    def _gated(self) -> AbstractContextManager[None]:
+        return self._gate.transaction() if self._gate else nullcontext()
 
 
 def insert_new(connection: Connection, table: Table, row: dict[str, Any]) -> bool:

@@ -1,10 +1,9 @@
 """Every trained version of a decision: what it was made of, and whether it may go live."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, select, update
@@ -12,7 +11,6 @@ from sqlalchemy import Connection, Row, select, update
 from core.contracts import Json
 from core.errors import Conflict, InvalidRequest, NotFound
 from core.store.base import Base, insert_new
-from core.store.indexes import add_index
 from core.store.tables import releases, versions
 
 State = Literal["registered", "refused"]
@@ -55,10 +53,10 @@ class Registry(Base):
         new: NewVersion,
         *,
         promote: bool,
-        indexes: Mapping[str, str] = MappingProxyType({}),
+        also: Callable[[Connection], None] | None = None,
     ) -> Version:
-        """The row and, where it is promoted, its release and `indexes` (artifact ids by corpus),
-        in one transaction.
+        """The row and, where it is promoted, its release and what `also` writes (the indexes that
+        it was judged with), in one transaction.
 
         The artifacts are stored before, so that a version is whole or absent. The same version
         again is the same row; what was refused may become registered, and never the other way.
@@ -78,8 +76,8 @@ class Registry(Base):
                 _admit(connection, tenant_id, new)
             if promote:
                 _promote(connection, tenant_id, new, now)
-                for corpus, artifact in sorted(indexes.items()):
-                    add_index(connection, tenant_id, new.decision, corpus, artifact, now)
+                if also is not None:
+                    also(connection)
             mine = (versions.c.tenant_id == tenant_id) & (versions.c.id == new.id)
             return _version(connection.execute(select(versions).where(mine)).one())
 

@@ -8,6 +8,7 @@ from sqlalchemy import text
 from core.clock import Clock
 from core.store.api_keys import ApiKeys
 from core.store.decisions import Decisions
+from core.store.documents import Documents
 from core.store.engine import make_engine
 from core.store.entity_events import EntityEvents
 from core.store.feedback import FeedbackRows
@@ -17,6 +18,8 @@ from core.store.migrate import migrate
 from core.store.registry import Registry
 from core.store.releases import Releases
 from core.store.reviews import Reviews
+from core.store.scores import Scores
+from core.store.vectors import Vectors
 
 
 class Store(
@@ -27,8 +30,11 @@ class Store(
     ApiKeys,
     Releases,
     Registry,
+    Documents,
     Indexes,
     EntityEvents,
+    Vectors,
+    Scores,
 ):
     """Blocks, so that callers use threads, any number of which may share one store."""
 

@@ -12,6 +12,7 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     Text,
@@ -25,6 +26,8 @@ NAME_LENGTH = 100
 ID_LENGTH = 100
 PERSON_LENGTH = 200
 NOTE_LENGTH = 4000
+TITLE_LENGTH = 1000
+DOCUMENT_LENGTH = 1_000_000  # characters: a help article has some 5,000
 
 
 def _tenant(*, key: bool = False) -> Column[str]:
@@ -180,7 +183,65 @@ indexes = Table(
     Column("corpus", Word(NAME_LENGTH), nullable=False),
     Column("artifact_id", Word(ID_LENGTH), nullable=False),
     Column("registered_at", Moment, nullable=False),
+    Column("fingerprint", Word()),  # of the embedder; None in rows of before it was written
+    Column("revision", BigInteger),  # of the corpus that it holds; None where training built it
+    Column("report", JsonText),  # what was verified before it came into force
     Index("indexes_by_corpus", "tenant_id", "decision", "corpus", "seq"),
+)
+
+# `revision` grows whenever what an index of the corpus would hold changes.
+corpora = Table(
+    "corpora",
+    metadata,
+    _tenant(key=True),
+    Column("decision", Word(NAME_LENGTH), primary_key=True),
+    Column("corpus", Word(NAME_LENGTH), primary_key=True),
+    Column("revision", BigInteger, nullable=False),
+    Column("changed_at", Moment, nullable=False),
+)
+
+# A document's newest ready row is what is indexed: an older one stays until the newer is embedded.
+documents = Table(
+    "documents",
+    metadata,
+    Column("seq", Sequence, primary_key=True, autoincrement=True),
+    _tenant(),
+    Column("decision", Word(NAME_LENGTH), nullable=False),
+    Column("corpus", Word(NAME_LENGTH), nullable=False),
+    Column("document", Word(PERSON_LENGTH), nullable=False),
+    Column("title", Word(TITLE_LENGTH), nullable=False),
+    Column("text", Word(DOCUMENT_LENGTH), nullable=False),
+    Column("content_hash", Word(ID_LENGTH), nullable=False),
+    Column("source", Word(NAME_LENGTH), nullable=False),  # folder, api
+    Column("state", Text, nullable=False),  # waiting, ready, deleted, failed
+    Column("reason", Word(NOTE_LENGTH)),  # why it failed
+    Column("written_at", Moment, nullable=False),
+    Index("documents_by_id", "tenant_id", "decision", "corpus", "document", "seq"),
+    Index("documents_by_state", "tenant_id", "decision", "corpus", "state", "seq"),
+)
+
+vectors = Table(
+    "vectors",
+    metadata,
+    _tenant(key=True),
+    Column("fingerprint", Word(), primary_key=True),
+    Column("text_digest", Word(ID_LENGTH), primary_key=True),
+    Column("vector", LargeBinary, nullable=False),  # float32, little-endian
+)
+
+scores = Table(
+    "scores",
+    metadata,
+    _tenant(key=True),
+    Column("decision", Word(NAME_LENGTH), primary_key=True),
+    Column("key", Word(), primary_key=True),  # of the row that was scored; a pseudonym of an entity
+    Column("probability", Float, nullable=False),
+    Column("outcome", Word(NAME_LENGTH), nullable=False),
+    Column("features_digest", Word(ID_LENGTH), nullable=False),
+    Column("release", Word(ID_LENGTH), nullable=False),
+    Column("scored_at", Moment, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+    Index("scores_by_expiry", "expires_at"),
 )
 
 budget_days = Table(
@@ -212,14 +273,19 @@ jobs = Table(
     Column("kind", Word(NAME_LENGTH), nullable=False),
     Column("payload", JsonText, nullable=False),
     Column("content_hash", Word(ID_LENGTH), nullable=False),
-    Column("state", Text, nullable=False),  # queued, running, done, failed
+    Column("state", Text, nullable=False),  # queued, running, done, failed, cancelled
+    Column("priority", Integer, nullable=False),  # the greater first
     Column("tries", Integer, nullable=False),
     Column("max_tries", Integer, nullable=False),
     Column("token", Text),  # of the claim that may finish it
     Column("due_at", Moment, nullable=False),  # queued: to be claimed from; running: its lease
     Column("woken_at", Moment, nullable=False),
     Column("reason", Word(NOTE_LENGTH)),
+    Column("result", JsonText),
+    Column("progress", BigInteger, nullable=False),  # units done, of `total` where that is known
+    Column("total", BigInteger),
     Column("created_at", Moment, nullable=False),
+    Column("started_at", Moment),  # of the last claim
     Column("finished_at", Moment),
     # The same work is open once at most, however often it is asked for.
     Index(
@@ -231,7 +297,38 @@ jobs = Table(
         sqlite_where=text("state IN ('queued', 'running')"),
         postgresql_where=text("state IN ('queued', 'running')"),
     ),
-    Index("jobs_by_state", "state", "due_at"),
+    Index("jobs_by_creation", "tenant_id", "created_at"),
+    # The few that a worker holds, so that a sweep finds a lapsed lease without reading the queue.
+    Index(
+        "jobs_by_lease",
+        "due_at",
+        sqlite_where=text("state = 'running'"),
+        postgresql_where=text("state = 'running'"),
+    ),
+)
+
+# In the order in which open jobs are claimed, so that a claim reads the first rows and sorts none.
+Index(
+    "jobs_by_turn",
+    jobs.c.priority.desc(),
+    jobs.c.due_at,
+    jobs.c.id,
+    sqlite_where=text("state IN ('queued', 'running')"),
+    postgresql_where=text("state IN ('queued', 'running')"),
+)
+
+# Work that comes back: enqueued by whichever worker looks first when it is due.
+schedules = Table(
+    "schedules",
+    metadata,
+    _tenant(key=True),
+    Column("name", Word(NAME_LENGTH), primary_key=True),
+    Column("kind", Word(NAME_LENGTH), nullable=False),
+    Column("payload", JsonText, nullable=False),
+    Column("every_s", Integer, nullable=False),
+    Column("next_at", Moment, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Index("schedules_by_time", "next_at"),
 )
 
 outbox = Table(

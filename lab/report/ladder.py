@@ -1,7 +1,7 @@
 """The ladder in a report: every step's figures and uplifts, and the comparison of splits."""
 
 from lab.evaluation import Evaluation, SplitComparison, StepReport, Uplift
-from lab.report.amounts import SHARES, amount, figure_cell, metric_name, percent, rows_text
+from lab.report.amounts import SHARES, amount, figure_cell, figure_text, metric_name
 from lab.report.blocks import (
     Block,
     Cell,
@@ -69,15 +69,13 @@ def _step(evaluation: Evaluation, step: StepReport, metrics: list[str]) -> tuple
 
 
 def _share(evaluation: Evaluation) -> str:
-    share = evaluation.share_of_heaviest.get("share")
-    if not isinstance(share, float | int):
+    own = evaluation.share_of_heaviest
+    if own is None:
         return ""
-    step, metric = (evaluation.share_of_heaviest.get(name, "") for name in ("step", "metric"))
-    heaviest = evaluation.gate.heaviest
+    share = figure_text(own.share, share=True)
     return (
-        f"{step} reaches {percent(share)} of what {heaviest}, the heaviest step, reaches by "
-        f"{metric_name(str(metric))} (n = {evaluation.split.test:,}; the intervals are those of "
-        "the figures above)."
+        f"{own.step} reaches {share}, of what {evaluation.gate.heaviest}, the heaviest step, "
+        f"reaches by {metric_name(own.metric)}."
     )
 
 
@@ -155,11 +153,8 @@ def comparison_section(own: SplitComparison) -> Section:
         )
         for name, figure in (("random", own.random), ("temporal", own.temporal))
     )
-    n = rows_text(min(own.random.n, own.temporal.n), None)
-    told = (
-        f"The gap (random less temporal) is {amount(own.gap, signed=True)} of {metric}, at {n} "
-        f"a side. Why: {own.why}."
-    )
+    gap = figure_text(own.gap, signed=True)
+    told = f"The gap (random less temporal) of {metric} is {gap} a side. Why: {own.why}."
     return Section(
         key="splits",
         title="Random against temporal split",

@@ -12,11 +12,11 @@ AREAS = {"roc": "AUC", "precision_recall": "average precision"}
 
 def calibration_section(own: Reliability) -> Section:
     n = sum(part.n for part in own.bins)
-    calibrated = own.ece <= own.ece_null_p95
+    calibrated = own.ece.mean <= own.ece_null_p95
     rows = (
         (
             Cell(text="expected calibration error", mark=WITHIN if calibrated else BEYOND),
-            Cell(text=amount(own.ece), number=True),
+            figure_cell(own.ece),
         ),
         (
             Cell(text="the same of a calibrated model", detail="in samples of this size"),
@@ -26,8 +26,8 @@ def calibration_section(own: Reliability) -> Section:
                 number=True,
             ),
         ),
-        (Cell(text="Brier score"), Cell(text=amount(own.brier), number=True)),
-        (Cell(text="log loss"), Cell(text=amount(own.log_loss), number=True)),
+        (Cell(text="Brier score"), figure_cell(own.brier)),
+        (Cell(text="log loss"), figure_cell(own.log_loss)),
         (Cell(text="calibrator, by held-out log loss"), Cell(text=own.method, number=True)),
     )
     outside = [part for part in own.bins if not part.null_low <= part.observed <= part.null_high]

@@ -1,6 +1,11 @@
 """Statistics that the obvious code gets wrong, each held against published numbers in the tests."""
 
-from lab.statistics.calibration_null import ece_null, expected_calibration_error, reliability_bins
+from lab.statistics.calibration_null import (
+    calibration_error,
+    ece_null,
+    expected_calibration_error,
+    reliability_bins,
+)
 from lab.statistics.canary import (
     CanaryVerdict,
     error_rate_upper,
@@ -11,7 +16,12 @@ from lab.statistics.canary import (
     sample_ratio_p,
     shift_interval,
 )
-from lab.statistics.change_points import AdaptiveWindow, ErrorRateDetector, PageHinkley
+from lab.statistics.change_points import (
+    AdaptiveWindow,
+    ErrorDistanceDetector,
+    ErrorRateDetector,
+    PageHinkley,
+)
 from lab.statistics.confidence_sequences import (
     bernoulli_interval,
     log_normal_mixture,
@@ -35,7 +45,15 @@ from lab.statistics.drift import (
     quantile_edges,
 )
 from lab.statistics.multiple import benjamini_hochberg
-from lab.statistics.paired import RankedScores, paired_interval, paired_mean
+from lab.statistics.paired import (
+    RankedScores,
+    Resampled,
+    paired_interval,
+    paired_mean,
+    paired_ratio,
+    resampled,
+    units_of,
+)
 from lab.statistics.performance_estimation import PerformanceEstimator
 from lab.statistics.ranking import average_precision, ndcg, reciprocal_rank
 from lab.statistics.sequential import (
@@ -52,10 +70,12 @@ __all__ = [
     "AdaptiveWindow",
     "CanaryVerdict",
     "DriftVerdict",
+    "ErrorDistanceDetector",
     "ErrorRateDetector",
     "PageHinkley",
     "PerformanceEstimator",
     "RankedScores",
+    "Resampled",
     "Sample",
     "SliceMask",
     "SliceVerdict",
@@ -67,6 +87,7 @@ __all__ = [
     "binned",
     "block_differences",
     "block_means",
+    "calibration_error",
     "conformal_quantile",
     "coverage_range",
     "ece_null",
@@ -86,14 +107,17 @@ __all__ = [
     "normal_mixture_rho",
     "paired_interval",
     "paired_mean",
+    "paired_ratio",
     "psi",
     "psi_p_value",
     "quantile_edges",
     "rate_difference",
     "reciprocal_rank",
     "reliability_bins",
+    "resampled",
     "rows_for_difference",
     "rows_without_error",
     "sample_ratio_p",
     "shift_interval",
+    "units_of",
 ]

@@ -1,10 +1,10 @@
 """When a stream of errors changed: detectors that look at one value after the other.
 
-Each `update` says whether this value gave a warning or a change. After a change DDM and
+Each `update` says whether this value gave a warning or a change. After a change DDM, EDDM and
 Page-Hinkley begin anew; ADWIN drops old values, and may tell of one change several times. None
-controls how often it is wrong over a long stream: on 10,000 values without any change DDM and
-Page-Hinkley give false alarms in a third of runs or more (it depends on the error rate), ADWIN in
-next to none.
+controls how often it is wrong over a long stream: on 10,000 values without any change EDDM gives a
+false alarm in nearly every run, DDM and Page-Hinkley in a third of runs or more (it depends on the
+error rate), ADWIN in next to none.
 """
 
 import math
@@ -80,6 +80,52 @@ class ErrorRateDetector:
             self._count, self._errors, self._lowest = 0, 0.0, (math.inf, math.inf)
             return "change"
         return "warning" if rate + spread > lowest + self.warning * its_spread else ""
+
+
+@dataclass(kw_only=True)
+class ErrorDistanceDetector:
+    """EDDM (Baena-Garcia et al. 2006), for errors as 0 and 1 that come closer together.
+
+    With p the mean distance between errors so far and s its standard deviation, a warning where
+    p + 2s is below `warning` of the highest p + 2s seen, a change below `change` of it, from more
+    than `least` errors on. Only an error can say something.
+    """
+
+    least: int = 30
+    warning: float = 0.95
+    change: float = 0.90
+    _count: int = 0
+    _errors: int = 0
+    _last: int = 0
+    _mean: float = 0.0
+    _squares: float = 0.0  # Σ (distance - mean)²
+    _highest: float = -1.0
+
+    def update(self, error: float) -> Signal:
+        self._count += 1
+        if not error:
+            return ""
+        self._errors += 1
+        distance, self._last = self._count - self._last, self._count
+        gap = distance - self._mean
+        self._mean += gap / self._errors
+        self._squares += gap * (distance - self._mean)  # Welford 1962
+        if self._count <= self.least:
+            return ""
+        spread = math.sqrt(self._squares / max(1, self._errors - 1))
+        reach = self._mean + 2 * spread
+        if reach > self._highest:
+            self._highest = reach
+        elif self._errors > self.least:
+            return self._judged(reach / self._highest)
+        return ""
+
+    def _judged(self, level: float) -> Signal:
+        if level >= self.change:
+            return "warning" if level < self.warning else ""
+        self._count, self._errors, self._last = 0, 0, 0
+        self._mean, self._squares, self._highest = 0.0, 0.0, -1.0
+        return "change"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,8 @@ draws as many clusters as there are, with replacement, and a row weighs as often
 drawn (Field & Welsh 2007, the cluster bootstrap; percentile interval).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,14 @@ CHUNK = 2_000_000  # drawn places held at a time: 16 MB
 Clusters = Sequence[str] | npt.NDArray[Any]
 
 
+def units_of(entities: Iterable[object]) -> list[str]:
+    """Whose each row is; a row without an entity (None) is nobody's and stands alone."""
+    return [
+        f"row {number}" if entity is None else f"entity {entity}"
+        for number, entity in enumerate(entities)
+    ]
+
+
 def paired_mean(
     values: FloatArray, clusters: Clusters | None = None, *, resamples: int = RESAMPLES, seed: int
 ) -> Figure:
@@ -28,22 +37,48 @@ def paired_mean(
     Where clusters are unequal this is the ratio of their sums to their sizes. The interval does not
     depend on the order of rows nor on the names of clusters. Raises ValueError on no rows.
     """
-    values = np.asarray(values, dtype=float)
-    if not len(values):
+    return paired_ratio(values, np.ones(len(values)), clusters, resamples=resamples, seed=seed)
+
+
+def paired_ratio(
+    parts: FloatArray,
+    wholes: FloatArray,
+    clusters: Clusters | None = None,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int,
+) -> Figure:
+    """Σ `parts` (n,) / Σ `wholes` (n,), such as what one step saves of what another saves.
+
+    Both are summed over the same drawn rows. Samples whose whole is not above 0 are left out: ask
+    first whether it surely is. Raises ValueError on no rows, or a whole that is not above 0.
+    """
+    parts, wholes = np.asarray(parts, dtype=float), np.asarray(wholes, dtype=float)
+    if not len(parts):
         raise ValueError("an interval needs at least one row")
-    codes = cluster_codes(clusters, len(values))
-    order = np.lexsort((values, codes))  # so that sums round alike in every order of rows
-    sums = np.bincount(codes[order], weights=values[order])
-    sizes = np.bincount(codes)
-    by_content = np.lexsort((sizes, sums))
-    sums, sizes = sums[by_content], sizes[by_content]
-    source, drawn_means = np.random.default_rng(seed), np.empty(resamples)
-    step = max(1, CHUNK // len(sums))
+    if not wholes.sum() > 0:
+        raise ValueError("a share of nothing is not defined")
+    codes = cluster_codes(clusters, len(parts))
+    order = np.lexsort((wholes, parts, codes))  # so that sums round alike in every order of rows
+    ours = np.bincount(codes[order], weights=parts[order])
+    theirs = np.bincount(codes[order], weights=wholes[order])
+    by_content = np.lexsort((theirs, ours))
+    ours, theirs = ours[by_content], theirs[by_content]
+    source, drawn_ratios = np.random.default_rng(seed), np.empty(resamples)
+    step = max(1, CHUNK // len(ours))
     for start in range(0, resamples, step):
         end = min(start + step, resamples)
-        drawn = source.integers(0, len(sums), (end - start, len(sums)))
-        drawn_means[start:end] = sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
-    return _told(float(sums.sum() / sizes.sum()), drawn_means, len(values), clusters, len(sums))
+        drawn = source.integers(0, len(ours), (end - start, len(ours)))
+        above, below = ours[drawn].sum(axis=1), theirs[drawn].sum(axis=1)
+        drawn_ratios[start:end] = np.divide(
+            above, below, out=np.full(len(above), np.nan), where=below > 0
+        )
+    return Resampled(
+        mean=float(ours.sum() / theirs.sum()),
+        drawn=drawn_ratios,
+        n=len(parts),
+        clusters=_counted(clusters, len(ours), len(parts)),
+    ).figure()
 
 
 def paired_interval(
@@ -61,7 +96,50 @@ def paired_interval(
         ours, theirs = RankedScores(p_ours, y), RankedScores(p_theirs, y)
         paired_interval(lambda w: ours.auc(w) - theirs.auc(w), customers, resamples=300, seed=0)
 
-    `figure` may be NaN for a sample that lacks what it needs (no positives); such samples are left
+    Raises as `resampled` does.
+    """
+    return resampled(figure, clusters, resamples=resamples, seed=seed).figure()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resampled:
+    """A figure over all rows (`mean`) and over each sample, NaN where one lacks what it needs."""
+
+    mean: float
+    drawn: FloatArray
+    n: int
+    clusters: int | None
+
+    def figure(self) -> Figure:
+        return self._within(self.mean, self.drawn)
+
+    def centred(self) -> Figure:
+        """For a figure that resampling itself pushes one way: the draws are moved back by that."""
+        return self._within(self.mean, self.drawn - (float(np.nanmean(self.drawn)) - self.mean))
+
+    def less(self, other: "Resampled") -> Figure:
+        """This minus the figure of another sample of rows, `n` being the smaller sample's.
+
+        Every draw of one with every draw of the other, as rows of one say nothing about the other.
+        """
+        gaps = np.subtract.outer(self.drawn, other.drawn).ravel()
+        return min(self, other, key=lambda one: one.n)._within(self.mean - other.mean, gaps)
+
+    def _within(self, mean: float, drawn: FloatArray) -> Figure:
+        low, high = (float(end) for end in np.nanquantile(drawn, [0.025, 0.975]))
+        return Figure(mean=mean, ci_low=low, ci_high=high, n=self.n, clusters=self.clusters)
+
+
+def resampled(
+    figure: Callable[[FloatArray], float],
+    clusters: Clusters | int,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int,
+) -> Resampled:
+    """`figure` of `resamples` samples of whole clusters.
+
+    It may be NaN for a sample that lacks what it needs (no positives); such samples are left
     out. Clusters are drawn in the order of their names, so rows may come in any order; without
     clusters the order of rows is theirs. Raises ValueError on no rows, or where the figure is NaN
     over all rows.
@@ -79,7 +157,7 @@ def paired_interval(
     for place in range(resamples):
         times = np.bincount(source.integers(0, count, count), minlength=count)
         drawn_figures[place] = figure(times[codes].astype(float))
-    return _told(mean, drawn_figures, rows, named, count)
+    return Resampled(mean=mean, drawn=drawn_figures, n=rows, clusters=_counted(named, count, rows))
 
 
 def cluster_codes(clusters: Clusters | None, rows: int) -> npt.NDArray[np.intp]:
@@ -93,12 +171,9 @@ def cluster_codes(clusters: Clusters | None, rows: int) -> npt.NDArray[np.intp]:
     return codes
 
 
-def _told(
-    mean: float, drawn: FloatArray, rows: int, clusters: Clusters | None, count: int
-) -> Figure:
-    low, high = np.nanquantile(drawn, [0.025, 0.975])
-    counted = count if clusters is not None and count < rows else None  # else rows stand alone
-    return Figure(mean=mean, ci_low=float(low), ci_high=float(high), n=rows, clusters=counted)
+def _counted(clusters: Clusters | None, count: int, rows: int) -> int | None:
+    """None where every row stands alone."""
+    return count if clusters is not None and count < rows else None
 
 
 class RankedScores:

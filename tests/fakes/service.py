@@ -123,6 +123,12 @@ class FakeService:
         )
         return decision
 
+    async def model_reads(self, tenant_id: str, name: str, facts: object) -> str | None:
+        """The digest "abc", as in the trace of a decision, or None where the rule speaks."""
+        spec = await self.spec(tenant_id, name)
+        admitted = spec.request.validate_facts(facts)
+        return None if "stolen" in str(admitted.get("message")) else "abc"
+
     async def warm(self) -> None:
         self.loaded = True
 

@@ -188,12 +188,24 @@ def test_a_table_with_one_model_has_nothing_to_keep(loans: Loans) -> None:
     ended = run(loans.home, "train", LOANS, *loans.rows, "--only", "risk", "--json")
     assert json.loads(ended.stdout)["error"]["code"] == "RUNG-TRAIN-ONLY"
     for words, code in (
-        (["train", LOANS], "RUNG-SNAPSHOT-CHOICE"),
+        (["train", LOANS, *loans.rows, "--snapshot", "0000"], "RUNG-SNAPSHOT-CHOICE"),
         (["train", LOANS, "--snapshot", "0000"], "RUNG-SNAPSHOT-UNKNOWN"),
         (["train", LOANS, "--data", loans.table, "--events", "x=y"], "RUNG-EVENTS-MISSING"),
     ):
         ended = run(loans.home, *words, "--json")
         assert (ended.returncode, json.loads(ended.stdout)["error"]["code"]) == (2, code)
+
+
+def test_without_a_table_the_newest_snapshot_is_trained_on(loans: Loans, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    ended = run(home, "train", LOANS, "--json")
+    assert json.loads(ended.stdout)["error"]["code"] == "RUNG-SNAPSHOT-UNKNOWN"
+    few = tmp_path / "few.csv"
+    few.write_text("".join(loans.table.open().readlines()[:601]))
+    for table in (few, loans.table):
+        made = told(home, "snapshot", LOANS, table, "--events", f"customer={loans.events}")
+    trained = told(home, "train", LOANS)
+    assert (trained["snapshot"], trained["version"]) == (made["id"], loans.trained["version"])
 
 
 def test_events_that_are_told_are_facts_of_the_next_decision(loans: Loans, tmp_path: Path) -> None:

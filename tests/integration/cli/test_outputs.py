@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -26,18 +27,48 @@ def lines(home: Path, *words: object) -> list[Any]:
 
 def test_embed(training: Training) -> None:
     assert faults("embed", training.embedded) == []
-    assert [job["corpus"] for job in training.embedded["jobs"]] == ["corpus", "corpus_business"]
-    assert {job["state"] for job in training.embedded["jobs"]} == {"done"}
+    corpora = training.embedded["corpora"]
+    assert [one["corpus"] for one in corpora] == ["corpus", "corpus_business"]
+    for one in corpora:
+        assert one["documents"] == {
+            "waiting": 0,
+            "ready": one["accepted"],
+            "failed": 0,
+            "deleted": 0,
+        }
+        (index,) = one["indexes"]
+        assert index["revision"] == one["revision"]
+        assert index["report"]["documents"] == one["accepted"]
+    assert training.embedded["open_jobs"] == 0
 
 
-def test_what_waits_already_is_not_queued_again(training: Training, own_home: Path) -> None:
-    (first,) = lines(own_home, "embed", EXAMPLE, "--json")
-    (second,) = lines(own_home, "embed", EXAMPLE, "--json")
-    assert faults("embed", first) == []
-    assert first == second
-    assert {job["state"] for job in first["jobs"]} == {"queued"}
-    done, waiting = ({job["id"] for job in told["jobs"]} for told in (training.embedded, first))
-    assert not done & waiting
+def test_what_waits_already_is_not_queued_again(tmp_path: Path) -> None:
+    (first,) = lines(tmp_path / "home", "embed", EXAMPLE, "--json")
+    (second,) = lines(tmp_path / "home", "embed", EXAMPLE, "--json")
+    assert faults("embed", first) == faults("embed", second) == []
+    assert first["open_jobs"] == second["open_jobs"] == 2  # one for each corpus
+    for one, two in zip(first["corpora"], second["corpora"], strict=True):
+        assert one["documents"] == two["documents"] != {}
+        assert (one["accepted"], two["unchanged"]) == (two["unchanged"], one["accepted"])
+        assert two["accepted"] == one["removed"] == two["removed"] == 0
+
+
+def test_what_the_folder_says_now_is_what_is_searched(own_home: Path, tmp_path: Path) -> None:
+    """Changed, gone and new; what training promoted is what it was before."""
+    (before,) = lines(own_home, "embed", EXAMPLE, "--json")
+    assert before["open_jobs"] == 0
+    assert {one["accepted"] + one["removed"] for one in before["corpora"]} == {0}
+    folder = shutil.copytree(EXAMPLE, tmp_path / "decision")
+    (folder / "corpus" / "card-activate.md").unlink()
+    (folder / "corpus" / "card-brand-new.md").write_text("# A new card\n\nIt is blue.\n")
+    (folder / "corpus" / "card-declined.md").write_text("# Declined\n\nTry again.\n")
+    (after,) = lines(own_home, "embed", folder, "--wait", "--json")
+    corpus = after["corpora"][0]
+    assert (corpus["accepted"], corpus["removed"], after["open_jobs"]) == (2, 1, 0)
+    assert corpus["documents"]["ready"] == before["corpora"][0]["documents"]["ready"]
+    report = corpus["indexes"][0]["report"]
+    assert report["documents"] == corpus["documents"]["ready"]
+    assert report["compared"]["documents_added"] == 1  # what is gone went a build before
 
 
 def test_train(training: Training) -> None:

@@ -1,17 +1,20 @@
-"""The ledger and the outbox on both databases: each job once, whoever dies or comes late."""
+"""The ledger on both databases: each job once, in its turn, whoever dies or comes late."""
 
 import threading
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
-from core.contracts import Json
-from core.errors import Conflict, Unavailable
-from core.jobs import Dispatcher, Job, JobLedger, Outbox, Swept
+from core.errors import Conflict, NotFound
+from core.jobs import Job, JobLedger, Outbox, Swept
+from core.jobs import enqueue as enqueue_in
+from core.jobs.ledger import BATCH
 from core.store import Store
-from core.store.indexes import add_index
+from core.store.post import post
 from tests.fakes.clock import FixedClock
 
 LEASE = timedelta(seconds=60)
@@ -60,6 +63,18 @@ def test_the_same_work_is_open_once(ledger: JobLedger) -> None:
     assert len(Outbox(ledger._store).take()) == 3
 
 
+def effect(store: Store, of: str) -> Callable[[Connection], None]:
+    """Any row will do: a message of a topic of its own."""
+    return lambda connection: post(
+        connection, tenant_id="acme", topic="effect", payload={"of": of}, now=store.now()
+    )
+
+
+def effects(store: Store) -> list[str]:
+    taken = Outbox(store).take(limit=10_000)
+    return [str(message.payload["of"]) for message in taken if message.topic == "effect"]
+
+
 def test_effects_are_of_the_last_claim_only(
     store: Store, ledger: JobLedger, clock: FixedClock
 ) -> None:
@@ -67,34 +82,38 @@ def test_effects_are_of_the_last_claim_only(
     slow = claimed(ledger, job_id)
     clock.advance(seconds=61)
     quick = claimed(ledger, job_id)
-
-    def publish(artifact: str) -> Any:
-        return lambda connection: add_index(
-            connection, "acme", "support", "corpus", artifact, clock.now()
-        )
-
     with pytest.raises(Conflict) as caught:
-        ledger.finish(slow, publish("slow"))
+        ledger.finish(slow, effect(store, "slow"))
     assert caught.value.code == "RUNG-JOB-LEASE"
-    assert store.current_index("acme", "support", "corpus") is None
-    ledger.finish(quick, publish("quick"))
+    ledger.finish(quick, effect(store, "quick"), result={"documents": 3})
     with pytest.raises(Conflict):
-        ledger.fail(slow, "late")
-    assert store.current_index("acme", "support", "corpus") == "quick"
-    assert state(ledger, job_id)[0] == "done"
+        ledger.fail(slow, "late", retry=False, effects=effect(store, "late"))
+    assert effects(store) == ["quick"]
+    done = ledger.job("acme", job_id)
+    assert done is not None
+    assert (done.state, done.result, done.finished_at) == ("done", {"documents": 3}, clock.now())
 
 
 def test_failing_effects_leave_the_job_to_be_done(store: Store, ledger: JobLedger) -> None:
     job = claimed(ledger, enqueue(ledger))
 
-    def broken(connection: Any) -> None:
-        add_index(connection, "acme", "support", "corpus", "half", store.now())
+    def broken(connection: Connection) -> None:
+        effect(store, "half")(connection)
         raise RuntimeError("the disk is full")
 
     with pytest.raises(RuntimeError):
         ledger.finish(job, broken)
     assert state(ledger, job.id)[0] == "running"
-    assert store.current_index("acme", "support", "corpus") is None
+    assert effects(store) == []
+    ledger.finish(job, effect(store, "whole"))
+
+
+def test_a_failed_job_has_the_effects_of_its_failure(store: Store, ledger: JobLedger) -> None:
+    again = claimed(ledger, enqueue(ledger, "a"))
+    assert ledger.fail(again, "no network", effects=effect(store, "again")) == "queued"
+    over = claimed(ledger, enqueue(ledger, "b"))
+    assert ledger.fail(over, "bad", retry=False, effects=effect(store, "over")) == "failed"
+    assert effects(store) == ["over"]
 
 
 def test_a_renewed_lease_does_not_lapse(ledger: JobLedger, clock: FixedClock) -> None:
@@ -140,13 +159,193 @@ def test_a_lost_message_is_sent_again(ledger: JobLedger, clock: FixedClock) -> N
     assert ledger.sweep().woken == 0
 
 
-def test_the_next_one_is_what_is_due_longest(ledger: JobLedger, clock: FixedClock) -> None:
-    first = enqueue(ledger, "a")
+def next_ids(ledger: JobLedger, kinds: list[str] | None = None) -> list[str]:
+    """All that can be claimed now, in the order in which it is."""
+    taken = []
+    while job := ledger.claim_next(kinds or ["embed"], LEASE):
+        taken.append(job.id)
+    return taken
+
+
+def test_the_next_one_is_the_most_urgent_and_then_what_is_due_longest(
+    ledger: JobLedger, clock: FixedClock
+) -> None:
+    expected = []
+    for number, priority in enumerate((0, 5, -5, 0, 5)):
+        expected.append((-priority, number, enqueue(ledger, f"{number}", priority=priority)))
+        clock.advance(seconds=1)
+    assert ledger.claim_next(["other kind"], LEASE) is None
+    assert ledger.claim_next([], LEASE) is None
+    assert next_ids(ledger, ["other kind", "embed"]) == [job for *_, job in sorted(expected)]
+
+
+def test_what_is_put_off_is_claimed_and_woken_for_when_it_is_due(
+    store: Store, ledger: JobLedger, clock: FixedClock
+) -> None:
+    with store.writing() as connection:
+        job_id = enqueue_in(
+            connection,
+            tenant_id="acme",
+            kind="embed",
+            payload={},
+            content_hash="later",
+            now=clock.now(),
+            priority=9,
+            wait=timedelta(seconds=5),
+        )
+    other = enqueue(ledger)
+    assert next_ids(ledger) == [other]
+    assert ledger.sweep().woken == 0
+    clock.advance(seconds=5)
+    assert (ledger.sweep().woken, ledger.sweep().woken) == (1, 0)
+    assert next_ids(ledger) == [job_id]
+
+
+def test_a_long_queue_is_woken_for_in_turn_and_a_little_at_a_time(
+    ledger: JobLedger, clock: FixedClock
+) -> None:
+    for number in range(BATCH + 20):
+        enqueue(ledger, f"{number}")
+    clock.advance(seconds=30)
+    # Nobody claims, so that more messages would only pile up.
+    assert [ledger.sweep().woken for _ in range(3)] == [BATCH, 0, 0]
+    for _ in range(15):
+        assert ledger.claim_next(["embed"], LEASE)
+    assert [ledger.sweep().woken for _ in range(2)] == [15, 0]
+
+
+def test_progress_and_how_long_it_will_take(ledger: JobLedger, clock: FixedClock) -> None:
+    job_id = enqueue(ledger)
+
+    def left() -> timedelta | None:
+        job = ledger.job("acme", job_id)
+        assert job is not None
+        return job.left(clock.now())
+
+    assert left() is None
+    job = claimed(ledger, job_id)
+    assert left() is None
+    clock.advance(seconds=10)
+    ledger.renew(job, LEASE, (5, None))
+    assert left() is None
+    ledger.renew(job, LEASE, (5, 20))
+    assert left() == timedelta(seconds=30)
+    ledger.renew(job, LEASE)
+    assert left() == timedelta(seconds=30)
+    ledger.renew(job, LEASE, (25, 20))  # more came to light than was counted
+    assert left() == timedelta(0)
+    ledger.fail(job, "no network")
+    assert left() is None
     clock.advance(seconds=1)
-    second = enqueue(ledger, "b")
-    taken = [ledger.claim_next("embed", LEASE) for _ in range(3)]
-    assert [job and job.id for job in taken] == [first, second, None]
-    assert ledger.claim_next("other kind", LEASE) is None
+    again = claimed(ledger, job_id)
+    assert (again.progress, again.started_at) == (0, clock.now())
+
+
+@pytest.mark.parametrize("running", [False, True])
+def test_a_cancelled_job_is_over_for_whoever_works_on_it(
+    store: Store, ledger: JobLedger, clock: FixedClock, running: bool
+) -> None:
+    job_id = enqueue(ledger)
+    job = claimed(ledger, job_id) if running else None
+    cancelled = ledger.cancel("acme", job_id)
+    assert (cancelled.state, cancelled.finished_at) == ("cancelled", clock.now())
+    if job is not None:
+        changes: list[Callable[[], Any]] = [
+            lambda: ledger.renew(job, LEASE, (1, 2)),
+            lambda: ledger.finish(job, effect(store, "finish")),
+            lambda: ledger.fail(job, "late", retry=False, effects=effect(store, "fail")),
+        ]
+        for change in changes:
+            with pytest.raises(Conflict) as caught:
+                change()
+            assert caught.value.code == "RUNG-JOB-LEASE"
+    with pytest.raises(Conflict) as caught:
+        ledger.cancel("acme", job_id)
+    assert caught.value.code == "RUNG-JOB-STATE"
+    clock.advance(seconds=90)
+    assert ledger.sweep() == Swept(requeued=0, failed=0, woken=0)
+    assert next_ids(ledger) == [] and effects(store) == []
+    assert ledger.job("acme", job_id) == cancelled
+
+
+def test_tried_again_by_hand(store: Store, ledger: JobLedger, clock: FixedClock) -> None:
+    job_id = enqueue(ledger, max_tries=1)
+    with pytest.raises(Conflict) as caught:
+        ledger.retry("acme", job_id)
+    assert caught.value.code == "RUNG-JOB-STATE"
+    job = claimed(ledger, job_id)
+    with pytest.raises(Conflict):
+        ledger.retry("acme", job_id)
+    assert ledger.fail(job, "no network") == "failed"
+    Outbox(store).take()
+    assert ledger.retry("acme", job_id).state == "queued"
+    assert state(ledger, job_id) == ("queued", 0, None)
+    assert [message.payload["job_id"] for message in Outbox(store).take()] == [job_id]
+    with pytest.raises(Conflict):
+        ledger.finish(job)
+    ledger.finish(claimed(ledger, job_id))
+    with pytest.raises(Conflict):
+        ledger.retry("acme", job_id)
+    with pytest.raises(NotFound) as unknown:
+        ledger.retry("acme", "nothing")
+    assert unknown.value.code == "RUNG-JOB-UNKNOWN"
+
+
+def test_work_that_waits_as_another_job_is_not_tried_again(ledger: JobLedger) -> None:
+    first = enqueue(ledger)
+    ledger.cancel("acme", first)
+    enqueue(ledger)
+    with pytest.raises(Conflict) as caught:
+        ledger.retry("acme", first)
+    assert caught.value.code == "RUNG-JOB-STATE"
+    assert state(ledger, first)[0] == "cancelled"
+
+
+def test_pages_hold_each_job_once(ledger: JobLedger, clock: FixedClock) -> None:
+    for number in range(9):
+        enqueue(ledger, f"{number}")
+        if number % 3 == 2:  # three of one moment
+            clock.advance(seconds=1)
+    whole = [job.id for job in ledger.jobs("acme")]
+    moments = [job.created_at for job in ledger.jobs("acme")]
+    assert len(whole) == 9 and moments == sorted(moments, reverse=True)
+    paged: list[str] = []
+    while page := ledger.jobs("acme", limit=2, after=paged[-1] if paged else None):
+        paged += [job.id for job in page]
+    assert paged == whole
+    with pytest.raises(NotFound):
+        ledger.jobs("acme", after="nothing")
+
+
+def test_found_by_as_many_digits_as_are_unique(ledger: JobLedger) -> None:
+    ids = [enqueue(ledger, f"{number}") for number in range(17)]  # two begin with the same digit
+    for job_id in ids:
+        assert ledger.find("acme", job_id).id == job_id
+    first = Counter(job_id[0] for job_id in ids).most_common(1)[0][0]
+    with pytest.raises(Conflict) as caught:
+        ledger.find("acme", first)
+    assert caught.value.code == "RUNG-JOB-AMBIGUOUS"
+    for unknown in ("", "xyz", "%", ids[0] + "0"):
+        with pytest.raises(NotFound):
+            ledger.find("acme", unknown)
+    with pytest.raises(NotFound):
+        ledger.find("other", ids[0])
+
+
+def test_counts_and_what_is_over_for_long_is_forgotten(
+    ledger: JobLedger, clock: FixedClock
+) -> None:
+    open_id = enqueue(ledger, "open")
+    ledger.cancel("acme", enqueue(ledger, "old"))
+    clock.advance(days=60)
+    ledger.cancel("acme", enqueue(ledger, "newer"))
+    expected = {"queued": 1, "running": 0, "done": 0, "failed": 0, "cancelled": 2}
+    assert ledger.counts("acme") == expected
+    assert not any(ledger.counts("other").values())
+    clock.advance(days=30)
+    assert (ledger.prune(), ledger.prune()) == (1, 0)
+    assert ledger.counts("acme") == {**expected, "cancelled": 1}
+    assert state(ledger, open_id)[0] == "queued"
 
 
 def test_many_workers_share_the_jobs_without_one_twice(ledger: JobLedger) -> None:
@@ -156,7 +355,7 @@ def test_many_workers_share_the_jobs_without_one_twice(ledger: JobLedger) -> Non
 
     def work() -> None:
         together.wait()
-        while job := ledger.claim_next("embed", LEASE):
+        while job := ledger.claim_next(["embed"], LEASE):
             done.append(job.id)
             ledger.finish(job)
 
@@ -166,57 +365,3 @@ def test_many_workers_share_the_jobs_without_one_twice(ledger: JobLedger) -> Non
     for thread in threads:
         thread.join()
     assert sorted(done) == sorted(ids)
-
-
-class Recorder:
-    """A sender that is down after `good` messages."""
-
-    def __init__(self, good: int = 100) -> None:
-        self.good = good
-        self.got: list[Any] = []
-
-    def __call__(self, payload: Mapping[str, Json]) -> None:
-        if len(self.got) >= self.good:
-            raise Unavailable("RUNG-BROKER-UNAVAILABLE", "down", way_out="Start it.")
-        self.got.append(payload["job_id"])
-
-
-def test_messages_go_out_in_order_and_once(store: Store, ledger: JobLedger) -> None:
-    ids = [enqueue(ledger, f"content {n}") for n in range(5)]
-    recorder, outbox = Recorder(), Outbox(store)
-    dispatcher = Dispatcher(outbox, {"job": recorder})
-    assert (dispatcher.run_once(), dispatcher.run_once()) == (5, 0)
-    assert recorder.got == ids
-    assert outbox.waiting() == 0
-
-
-def test_a_broker_that_is_down_loses_nothing(store: Store, ledger: JobLedger) -> None:
-    ids = [enqueue(ledger, f"content {n}") for n in range(5)]
-    recorder = Recorder(good=2)
-    dispatcher = Dispatcher(Outbox(store), {"job": recorder})
-    for _ in range(2):
-        with pytest.raises(Unavailable):
-            dispatcher.run_once()
-    recorder.good = 100
-    assert dispatcher.run_once() == 3
-    assert recorder.got == ids
-
-
-def test_a_dispatcher_that_died_has_its_messages_sent_again(
-    store: Store, ledger: JobLedger, clock: FixedClock
-) -> None:
-    enqueue(ledger)
-    outbox = Outbox(store)
-    assert len(outbox.take()) == 1
-    assert outbox.take() == ()
-    clock.advance(seconds=30)
-    (message,) = outbox.take()
-    outbox.tick_off([message])
-    clock.advance(days=8)
-    assert (outbox.take(), outbox.prune(), outbox.prune()) == ((), 1, 0)
-
-
-def test_a_topic_without_a_reader_does_not_pile_up(store: Store, ledger: JobLedger) -> None:
-    enqueue(ledger)
-    assert Dispatcher(Outbox(store), {}).run_once() == 1
-    assert Outbox(store).waiting() == 0

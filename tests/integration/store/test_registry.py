@@ -2,14 +2,17 @@
 
 import hashlib
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import Connection, event, text
 
 from core.errors import Conflict, InvalidRequest, NotFound
 from core.store import NewVersion, Store, Version
+from core.store.documents import CorpusName
+from core.store.indexes import NewIndex, add_index
 from tests.fakes.clock import FixedClock
 
 WHY = {"code": "RUNG-CODE-DIRTY", "message": "one file is not committed", "way_out": "Commit."}
@@ -51,11 +54,22 @@ def test_promotion_makes_the_artifact_live(store: Store, clock: FixedClock) -> N
 
 
 def test_indexes_advance_with_the_release_and_not_without_it(store: Store) -> None:
-    first = {"articles": "one", "business": "two"}
-    store.register_version("acme", new("one"), promote=True, indexes=first)
-    assert store.current_indexes("acme", "support") == first
-    store.register_version("acme", new("two"), promote=False, indexes={"articles": "three"})
-    assert store.current_indexes("acme", "support") == first
+    which = CorpusName(tenant_id="acme", decision="support", corpus="articles")
+
+    def index(artifact: str) -> Callable[[Connection], None]:
+        new_index = NewIndex(artifact_id=artifact, fingerprint="space")
+        return lambda connection: add_index(
+            connection, which, new_index, revision=1, through=0, now=store.now()
+        )
+
+    def current() -> list[str]:
+        rows = store.current_indexes("acme", "support", "space").values()
+        return [row.artifact_id for row in rows]
+
+    store.register_version("acme", new("one"), promote=True, also=index("first"))
+    assert current() == ["first"]
+    store.register_version("acme", new("two"), promote=False, also=index("second"))
+    assert current() == ["first"]
 
 
 def test_the_newest_is_listed_first_and_a_decision_alone(store: Store) -> None:

@@ -4,6 +4,8 @@ import pytest
 
 from core.errors import InvalidRequest
 from core.store import Store
+from core.store.documents import CorpusName
+from core.store.indexes import NewIndex, add_index
 
 
 def test_registering_makes_live_and_an_older_one_again_is_a_rollback(store: Store) -> None:
@@ -25,9 +27,11 @@ def test_registering_makes_live_and_an_older_one_again_is_a_rollback(store: Stor
 
 
 def test_each_corpus_has_its_newest_index(store: Store) -> None:
-    assert store.current_indexes("acme", "support") == {}
+    assert store.current_indexes("acme", "support", "space") == {}
     for corpus, artifact in (("a", "1"), ("b", "2"), ("a", "3"), ("b", "4"), ("a", "1")):
-        store.register_index("acme", "support", corpus, artifact)
-    assert store.current_indexes("acme", "support") == {"a": "1", "b": "4"}
-    assert store.current_index("acme", "support", "b") == "4"
-    assert store.current_index("acme", "support", "c") is None
+        which = CorpusName(tenant_id="acme", decision="support", corpus=corpus)
+        new = NewIndex(artifact_id=artifact, fingerprint="space")
+        with store.writing() as connection:
+            add_index(connection, which, new, revision=1, through=0, now=store.now())
+    current = store.current_indexes("acme", "support", "space")
+    assert {corpus: row.artifact_id for corpus, row in current.items()} == {"a": "1", "b": "4"}

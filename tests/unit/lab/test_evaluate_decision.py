@@ -1,18 +1,17 @@
 """A ladder in money: worked by hand on a few observed rows, and intervals that know clusters."""
 
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from core.contracts import ANSWER, PERSON, WRONG_ANSWER, Answer, Verdict
 from core.spec import load_spec
-from lab.clustered import mean_interval
 from lab.decision_rows import DecisionRow
 from lab.evaluate_decision import always, evaluate_observed, settle
 from lab.fit_support import fit_support, with_support
 from lab.traces import Observed, is_right, realised_cost, trace_of
-from router.policy import CostPolicy
+from router.policy import Bins, CostPolicy
 from router.reading import Known
 from router.support import SupportModel
 
@@ -21,6 +20,8 @@ SPEC = load_spec(Path(__file__).parents[3] / "cli/template")
 # a person 4 + 60 min x 0.02 + 0.03 x 10 = 5.5, the language model 0.01 + 2 s of time.
 PERSON_COST = 5.5
 POLICY = CostPolicy(costs=SPEC.costs, after={})
+NOTHING_AFTER = Bins(edges=(), means=(0.0,), counts=(1,))
+ASKING = CostPolicy(costs=SPEC.costs, after={"classical>llm/answer": NOTHING_AFTER})
 
 
 def row(truth: str, *documents: str) -> DecisionRow:
@@ -106,18 +107,21 @@ def test_the_report_counts_and_says_what_is_too_few() -> None:
     assert not few["slices"]["amount"]["unknown"]["enough"]
 
 
-def test_rows_of_one_customer_are_not_many_customers() -> None:
-    generator = np.random.default_rng(0)
-    effects = generator.normal(size=50)
-    values = np.repeat(effects, 20) + generator.normal(0, 0.1, 1000)
-    clusters = [f"c{n}" for n in np.repeat(np.arange(50), 20)]
-    by_cluster = mean_interval(values.tolist(), clusters)
-    by_row = mean_interval(values.tolist(), [str(n) for n in range(1000)])
-    # All variance is between customers: the honest error is sd/sqrt(50), not sd/sqrt(1000).
-    width = by_cluster["ci_high"] - by_cluster["ci_low"]
-    assert width == pytest.approx(2 * 1.96 * effects.std(ddof=1) / np.sqrt(50), rel=0.15)
-    assert width > 3 * (by_row["ci_high"] - by_row["ci_low"])
-    assert (by_cluster["n"], by_cluster["clusters"]) == (1000, 50)
+def test_a_row_takes_the_time_of_the_rungs_it_went_through_but_for_the_language_model() -> None:
+    def timed(verdict: Verdict, milliseconds: float) -> Verdict:
+        return replace(verdict, milliseconds=milliseconds)
+
+    quick = timed(classical(refund=0.99, escalate=0.01), 20)
+    unsure = timed(classical(answer=0.9, refund=0.1), 20)
+    paid = timed(answer("llm", 0.99, "fees"), 1000)
+    rule = timed(RULE, 1)
+    stopped = settle(
+        POLICY, replace(seen(row("refund"), quick, paid), verdicts=(rule, quick, paid))
+    )
+    assert (stopped.rung, stopped.milliseconds) == ("classical", 21)
+    went_on = replace(seen(row(ANSWER, "fees")), verdicts=(rule, unsure, paid))
+    assert settle(ASKING, went_on).rung == "llm"
+    assert settle(ASKING, went_on).milliseconds == 21
 
 
 def test_support_is_learnt_from_held_out_answers_and_believed_after() -> None:

@@ -60,11 +60,12 @@ def reliability(ece: float, null_p95: float) -> Reliability:
     return Reliability(
         step="boosted",
         bins=(part,),
-        ece=ece,
+        ece=figure(ece, ece),
         ece_null_mean=null_p95 / 2,
         ece_null_p95=null_p95,
-        brier=0.1,
-        log_loss=0.3,
+        ece_null_p99=null_p95 * 1.2,
+        brier=figure(0.1, 0.1),
+        log_loss=figure(0.3, 0.3),
         method="platt",
     )
 
@@ -270,7 +271,7 @@ def test_an_ece_above_its_null_is_refused_and_below_it_is_not() -> None:
     report = judged(ladder(*THREE), every(THREE), reliability=above)
     assert report.registered == "linear"
     [(holds, what), _] = said(report, "GATE-CALIBRATION")
-    assert holds is False and "ECE 0.12, n = 1000" in what and "0.05" in what
+    assert holds is False and "ECE 0.12 [0.12, 0.12], n = 1000" in what and "0.05" in what
 
 
 def test_a_step_is_not_refused_where_what_replaces_it_is_worse_calibrated() -> None:
@@ -281,6 +282,17 @@ def test_a_step_is_not_refused_where_what_replaces_it_is_worse_calibrated() -> N
     assert holds is True and "linear, which would take its place, has 0.25" in what
     drifted["linear"] = reliability(0.19, 0.05)
     assert judged(ladder(*THREE), every(THREE), reliability=drifted).registered == "linear"
+
+
+def test_where_nothing_with_probabilities_takes_its_place_one_in_a_hundred_is_asked_for() -> None:
+    """A ladder that reads a text is refused whole, and 5 % of calibrated ones are past the p95."""
+    names = ("rules", "ladder")
+    for ece, registered in ((0.055, "ladder"), (0.065, "rules")):
+        own = {"ladder": reliability(ece, 0.05)}
+        latency = {"rules": 1.0, "ladder": 1.0}
+        report = judged(ladder(*names), every(names), reliability=own, latency_ms=latency)
+        assert report.registered == registered
+        assert "below 0.06 in 99 % of samples" in said(report, "GATE-CALIBRATION")[0][1]
 
 
 def test_latency_is_held_to_the_budget() -> None:

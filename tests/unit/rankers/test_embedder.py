@@ -10,9 +10,9 @@ from rankers.embedder import DIMENSIONS, MiniLMEmbedder
 TEXTS = [f"question {n} about " + "a lost card and its fee " * (n % 7) for n in range(150)]
 
 
-@pytest.fixture(scope="module")
-def embedder() -> MiniLMEmbedder:
-    return MiniLMEmbedder(threads=1)
+@pytest.fixture
+def embedder(minilm: MiniLMEmbedder) -> MiniLMEmbedder:
+    return minilm
 
 
 def test_the_fingerprint_names_model_space_and_files(embedder: MiniLMEmbedder) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from core.errors import CorruptArtifact, InvalidDocument
 from rankers.documents import Chunk
 from rankers.fusion import fuse, min_max
 from rankers.index import HybridIndex
+from rankers.vector_search import GraphSearch
 from tests.fakes.hashing_embedder import HashingEmbedder
 
 TEXTS = {
@@ -33,7 +35,7 @@ def found(index: HybridIndex, text: str, depth: int = 100) -> list[tuple[str, fl
 
 
 @given(st.randoms(use_true_random=False), st.text(max_size=30))
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 def test_the_order_of_the_documents_has_no_say(source: random.Random, text: str) -> None:
     shuffled = CHUNKS.copy()
     source.shuffle(shuffled)
@@ -124,6 +126,79 @@ def test_broken_files_are_refused(name: str, content: bytes | None) -> None:
     assert caught.value.code == "RUNG-INDEX-CONTENT"
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"identity": None},
+        {"fingerprint": 3},
+        {"chunker": None},
+        {"search": "graph"},
+        {"search": ["flat"]},
+        {"chunks": []},
+        {"chunks": [{"id": "a"}]},
+        {"chunks": "text"},
+        {"chunks": [["id", "a"]]},
+        {"chunks": [{"id": "a", "document": "a", "title": "a", "text": 7}]},
+        {"chunks": [{"id": "a", "document": "a", "title": "a", "text": "a"}] * 5},
+    ],
+)
+def test_a_description_that_does_not_fit_is_refused(change: dict[str, object]) -> None:
+    files = INDEX.to_files()
+    about = json.dumps({**json.loads(files["index.json"]), **change}).encode()
+    with pytest.raises(CorruptArtifact) as caught:
+        HybridIndex.from_files({**files, "index.json": about})
+    assert caught.value.code == "RUNG-INDEX-CONTENT"
+
+
+def test_a_part_of_another_index_is_refused() -> None:
+    other = HybridIndex.build(CHUNKS[1:], EMBEDDER, chunker="whole.v1").to_files()
+    for name in INDEX.to_files():
+        with pytest.raises(CorruptArtifact):
+            HybridIndex.from_files({**INDEX.to_files(), name: other[name]})
+
+
+def test_an_index_that_was_stored_before_there_was_a_graph_is_read() -> None:
+    files = INDEX.to_files()
+    about = json.loads(files["index.json"])
+    del about["search"]
+    loaded = HybridIndex.from_files({**files, "index.json": json.dumps(about).encode()})
+    assert loaded.to_files() == files
+
+
+def test_a_graph_answers_as_comparing_with_every_vector_does() -> None:
+    graph = replace(INDEX, by_meaning=GraphSearch.over(INDEX.vectors))
+    assert graph.identity == INDEX.identity == graph.exact().identity
+    for text in ("lost card", "fee", "", "unheard"):
+        assert found(graph, text) == found(INDEX, text) == found(graph.exact(), text)
+    loaded = HybridIndex.from_files(graph.to_files())
+    assert loaded.by_meaning.kind == "graph" and loaded.to_files() == graph.to_files()
+
+
+words = st.lists(st.sampled_from(["card", "fee", "late", "lost", "new"]), max_size=4).map(" ".join)
+
+
+@given(st.lists(words, min_size=1, max_size=30), words, st.integers(1, 12))
+@settings(max_examples=60, deadline=None)
+def test_candidates_are_those_of_sorting_every_row(
+    texts: list[str], asked: str, depth: int
+) -> None:
+    """Ties by words go to the smaller id; by meaning any of the tied may be named."""
+    chunks = [
+        Chunk(id=f"{n:03d}", document=f"{n:03d}", title="", text=t) for n, t in enumerate(texts)
+    ]
+    index = HybridIndex.build(chunks, EMBEDDER)
+    got = index.search(asked, EMBEDDER, depth=depth)
+    bm25 = index.text.scores(got.words)
+    by_words = [row for row in np.argsort(-bm25, kind="stable")[:depth] if bm25[row] > 0]
+    cosines = np.round(index.vectors.astype(np.float64) @ EMBEDDER.encode([asked])[0], 6)
+    least = np.sort(cosines)[::-1][: min(depth, len(texts))][-1]
+    assert set(by_words) <= set(got.rows.tolist())
+    assert set(np.flatnonzero(cosines > least + 1e-6)) <= set(got.rows.tolist())
+    assert len(got) <= len(by_words) + depth and (np.diff(got.rows) > 0).all()
+    np.testing.assert_array_equal(got.bm25, bm25[got.rows])
+    np.testing.assert_allclose(got.dense, cosines[got.rows], atol=2e-6)
+
+
 def test_texts_that_are_not_those_of_the_identity_are_refused() -> None:
     files = INDEX.to_files()
     about = json.loads(files["index.json"])
@@ -136,7 +211,7 @@ def test_vectors_that_do_not_fit_are_refused() -> None:
     vectors = EMBEDDER.encode([chunk.whole for chunk in CHUNKS])
     broken = vectors.copy()
     broken[0, 0] = np.nan
-    for given_vectors in (vectors[1:], broken):
+    for given_vectors in (vectors[1:], broken, vectors[:, :0], vectors[:, 0]):
         with pytest.raises(InvalidDocument) as caught:
             HybridIndex.from_vectors(CHUNKS, given_vectors, fingerprint="f")
         assert caught.value.code == "RUNG-INDEX-VECTORS"

@@ -163,6 +163,10 @@ class Corpus:
     def __init__(self, result: Retrieved) -> None:
         self._result = result
 
+    @property
+    def version(self) -> str:
+        return "0123456789ab"
+
     def retrieve(self, text: str, k: int) -> Retrieved:
         return self._result
 
@@ -179,6 +183,15 @@ def test_retrieval_splits_the_chance_of_an_answer_and_leaves_the_rest() -> None:
     assert verdict.belief == pytest.approx({ANSWER: 0.56, WRONG_ANSWER: 0.24, "refund": 0.2})
     assert verdict.answer == Answer(text=PASSAGES[0].text, citations=("times",), made_by="article")
     assert (known.evidence, known.quality_any) == (PASSAGES, 0.9)
+    assert (verdict.details["corpus"], verdict.details["index"]) == ("corpus", "0123456789ab")
+
+
+def test_retrieval_abstains_where_every_document_is_gone() -> None:
+    known = Known(belief={ANSWER: 0.8, "refund": 0.2}, handler="help")
+    nothing = Retrieved(passages=(), quality=0.0, quality_any=0.0)
+    verdict = asyncio.run(retrieval(nothing).judge(REQUEST, known, 1.0))
+    assert verdict.abstained and known.evidence == ()
+    assert verdict.details["index"] == "0123456789ab"
 
 
 @pytest.mark.parametrize("handler", [None, "complaints"])

@@ -37,3 +37,12 @@ def test_each_broker_has_what_it_needs(tmp_path: Path) -> None:
     assert redis["visibility_timeout"] <= 60 and redis["unacked_restore_throttle"] == 1
     amqp = app_for(tmp_path, "amqp://127.0.0.1:1//").broker_transport_options
     assert amqp["confirm_publish"] is True
+
+
+def test_rabbitmq_keeps_the_queue_on_several_nodes(tmp_path: Path) -> None:
+    (quorum,) = app_for(tmp_path, "amqp://127.0.0.1:1//").task_queues
+    assert quorum.queue_arguments == {"x-queue-type": "quorum"} and quorum.durable
+    assert app_for(tmp_path, "amqp://127.0.0.1:1//").worker_detect_quorum_queues
+    for broker in ("filesystem://", "redis://127.0.0.1:1/0"):
+        (plain,) = app_for(tmp_path, broker).task_queues
+        assert not plain.queue_arguments

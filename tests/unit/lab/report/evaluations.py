@@ -14,6 +14,7 @@ from lab.evaluation import (
     Money,
     Reliability,
     ReliabilityBin,
+    ShareOfHeaviest,
     SliceRow,
     SplitComparison,
     SplitReport,
@@ -88,7 +89,9 @@ def whole(**others: Any) -> Evaluation:
             Uplift(step="linear", over="constant", metric="cost", diff=figure(9.566), needed=0.5),
             Uplift(step="linear", over="constant", metric="log_loss", diff=figure(0.05)),
         ),
-        "share_of_heaviest": {"step": "linear", "metric": "money saved", "share": 1.097},
+        "share_of_heaviest": ShareOfHeaviest(
+            step="linear", metric="money saved", share=figure(1.097, 0.04)
+        ),
         "gate": GateReport(
             registered="linear",
             heaviest="boosted",
@@ -103,7 +106,7 @@ def whole(**others: Any) -> Evaluation:
             metric="auc",
             random=figure(0.796, 0.02),
             temporal=figure(0.591, 0.013),
-            gap=0.2058,
+            gap=figure(0.2058, 0.024),
             believe="temporal",
             why="requests to come are decided on",
         ),
@@ -118,11 +121,12 @@ def whole(**others: Any) -> Evaluation:
                 ReliabilityBin(confidence=0.1, observed=0.11, n=900, null_low=0.08, null_high=0.12),
                 ReliabilityBin(confidence=0.6, observed=0.8, n=300, null_low=0.5, null_high=0.7),
             ),
-            ece=0.031,
+            ece=figure(0.031, 0.008),
             ece_null_mean=0.012,
             ece_null_p95=0.0204,
-            brier=0.121,
-            log_loss=0.3456,
+            ece_null_p99=0.0243,
+            brier=figure(0.121, 0.004),
+            log_loss=figure(0.3456, 0.009),
             method="platt",
         ),
         "curves": (

@@ -59,7 +59,11 @@ def test_it_says_what_the_page_says() -> None:
     assert "2.767 (2.667 to 2.867, n = 1,200 in 300 clusters)" in text
     assert "Believe the temporal split." in text
     assert "1,042 rows left out" in text
-    assert "The gap (random less temporal) is +0.206 of AUC, at n = 1,200 a side." in text
+    rows = "n = 1,200 in 300 clusters"
+    assert f"The gap (random less temporal) of AUC is +0.206 (0.182 to 0.230), {rows}" in text
+    assert f"linear reaches 109.7 % (105.7 % to 113.7 %), {rows}, of what boosted" in text
+    assert f"| Brier score | 0.121 (0.117 to 0.125, {rows}) |" in text
+    assert "| expected calibration error · ✗ beyond what chance does | 0.0310 (0.0230 to" in text
 
 
 def test_a_ranker_is_named_by_its_metric() -> None:

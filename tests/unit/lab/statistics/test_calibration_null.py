@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from lab.statistics import ece_null, expected_calibration_error, reliability_bins
+from lab.statistics import (
+    calibration_error,
+    ece_null,
+    expected_calibration_error,
+    reliability_bins,
+)
 
 
 @pytest.mark.parametrize(("n", "expected"), [(100, 0.1225), (1000, 0.0385), (10_000, 0.0120)])
@@ -52,3 +57,30 @@ def test_null_bands_hold_what_they_say() -> None:
 def test_certain_scores_have_a_band_of_one_point() -> None:
     low, high = reliability_bins(np.array([0.0, 0.0, 1.0]), np.array([False, False, True]))
     assert (low.null_low, low.null_high, high.null_low, high.null_high) == (0, 0, 1, 1)
+
+
+@pytest.mark.parametrize("off", [0.0, 0.1])
+def test_the_interval_of_an_ece_is_about_the_ece_of_this_n(off: float) -> None:
+    """Its mean over many samples of 300 rows is in it; plain percentiles would lie above it."""
+
+    def sample(source: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        top = source.random(300)
+        return top, source.random(300) < np.clip(top + off, 0, 1)
+
+    source = np.random.default_rng(1)
+    usual = np.mean([expected_calibration_error(*sample(source)) for _ in range(2000)])
+    told = [calibration_error(*sample(source), seed=0) for _ in range(60)]
+    assert sum(one.ci_low <= usual <= one.ci_high for one in told) >= 54
+    assert all(one.ci_low <= one.mean <= one.ci_high for one in told)
+    assert told[0].mean == pytest.approx(usual, abs=0.05) and told[0].n == 300
+
+
+def test_rows_of_one_customer_widen_the_interval_of_an_ece() -> None:
+    source = np.random.default_rng(2)
+    owners = np.repeat(np.arange(60), 20)
+    top = np.full(1200, 0.7)
+    right = (source.random(60) < 0.6)[owners]
+    by_row, by_customer = (calibration_error(top, right, of, seed=0) for of in (None, owners))
+    assert by_customer.mean == by_row.mean == expected_calibration_error(top, right)
+    assert by_customer.ci_high - by_customer.ci_low > 2 * (by_row.ci_high - by_row.ci_low)
+    assert by_customer.clusters == 60

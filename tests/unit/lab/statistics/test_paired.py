@@ -8,8 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from lab.clustered import mean_interval
-from lab.statistics import RankedScores, paired_interval, paired_mean
+from lab.statistics import (
+    RankedScores,
+    paired_interval,
+    paired_mean,
+    paired_ratio,
+    resampled,
+    units_of,
+)
 
 
 def of_customers(seed: int, customers: int = 150) -> tuple[np.ndarray, np.ndarray]:
@@ -37,13 +43,52 @@ def test_the_customers_interval_covers_and_the_rows_does_not() -> None:
     assert by_row / runs < 0.8
 
 
-def test_mean_agrees_with_the_other_bootstrap_of_the_house() -> None:
-    values, owners = of_customers(3)
-    ours = paired_mean(values, owners, resamples=4000, seed=1)
-    theirs = mean_interval(values.tolist(), [str(owner) for owner in owners], seed=2)
-    told = (ours.mean, ours.ci_low, ours.ci_high)
-    assert told == pytest.approx([theirs[key] for key in ("mean", "ci_low", "ci_high")], abs=0.003)
-    assert (ours.n, ours.clusters) == (theirs["n"], theirs["clusters"])
+def test_rows_of_one_customer_are_not_many_customers() -> None:
+    source = np.random.default_rng(0)
+    effects = source.normal(size=50)
+    values, owners = np.repeat(effects, 20) + source.normal(0, 0.1, 1000), np.repeat(range(50), 20)
+    by_customer, by_row = paired_mean(values, owners, seed=0), paired_mean(values, seed=0)
+    # All variance is between customers: the honest error is sd/sqrt(50), not sd/sqrt(1000).
+    width = by_customer.ci_high - by_customer.ci_low
+    assert width == pytest.approx(2 * 1.96 * effects.std(ddof=1) / np.sqrt(50), rel=0.15)
+    assert width > 3 * (by_row.ci_high - by_row.ci_low)
+    assert (by_customer.n, by_customer.clusters) == (1000, 50)
+
+
+def test_rows_that_are_nobody_s_stand_alone() -> None:
+    assert len(set(units_of([None, "a", None, "a", 1, "row 0"]))) == 5
+
+
+def test_a_share_s_interval_covers() -> None:
+    """Ours saves 0.6 of what theirs saves in the population, on the same customers' rows."""
+    covered = 0
+    for seed in range(200):
+        source = np.random.default_rng(seed)
+        owners = np.repeat(np.arange(100), source.integers(1, 9, 100))
+        shared = source.normal(1, 0.5, 100)[owners]
+        theirs = shared + source.normal(0, 0.5, len(owners))
+        ours = 0.6 * shared + source.normal(0, 0.5, len(owners))
+        told = paired_ratio(ours, theirs, owners, resamples=400, seed=0)
+        assert told.mean == pytest.approx(ours.sum() / theirs.sum())
+        covered += told.ci_low <= 0.6 <= told.ci_high
+    assert 0.90 <= covered / 200 <= 0.98
+    with pytest.raises(ValueError, match="nothing"):
+        paired_ratio(np.ones(3), -np.ones(3), seed=0)
+
+
+def test_two_samples_that_have_nothing_to_do_with_each_other() -> None:
+    """Their difference's error is the root of both squares, also where both draw by one seed."""
+    source = np.random.default_rng(7)
+    one, other = source.normal(1, 2, 400), source.normal(0.4, 3, 900)
+    means = [
+        resampled(lambda w, of=values: float(np.average(of, weights=w)), len(values), seed=0)
+        for values in (one, other)
+    ]
+    told = means[0].less(means[1])
+    assert told.mean == pytest.approx(one.mean() - other.mean())
+    expected = 1.96 * np.sqrt(one.var() / 400 + other.var() / 900)
+    assert (told.ci_high - told.ci_low) / 2 == pytest.approx(expected, rel=0.1)
+    assert told.n == 400
 
 
 def test_mean_and_figure_draw_the_same_distribution() -> None:

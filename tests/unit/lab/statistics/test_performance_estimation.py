@@ -1,5 +1,7 @@
 """Estimated performance against the performance that labels show afterwards."""
 
+import math
+
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
@@ -26,6 +28,36 @@ def test_estimates_follow_a_drift_of_features(shift: float) -> None:
     auc = ESTIMATOR.auc(scores, seed=0)
     assert auc is not None
     assert auc.mean == pytest.approx(roc_auc_score(positive, scores), abs=0.01)
+
+
+def formula(n: int, start: int, shift: float) -> tuple[np.ndarray, np.ndarray]:
+    """Scores and labels by two Weyl sequences, the same whatever generator a version has."""
+    place = np.arange(start, start + n)
+    x = 4 * (place * math.sqrt(2) % 1) - 2 + shift
+    positive = place * math.sqrt(3) % 1 < 1 / (1 + np.exp(-x))
+    return 1 / (1 + np.exp(-2.5 * x)), positive
+
+
+@pytest.mark.parametrize(
+    ("shift", "accuracy", "auc"),
+    [
+        (0.0, 0.7193715555648561, 0.7849376724691919),
+        (0.7, 0.7471647497002278, 0.8154739167876994),
+        (-1.0, 0.748899347696607, 0.7861661392209552),
+    ],
+)
+def test_estimates_are_nannyml_s_to_six_decimals(shift: float, accuracy: float, auc: float) -> None:
+    """NannyML 0.13.1 with scikit-learn 1.9.1 on the same rows; its AUC rounds counts to 5 digits.
+
+    CBPE(problem_type="classification_binary", y_pred_proba="score", y_pred="pred", y_true="y",
+    metrics=["accuracy", "roc_auc"], chunk_size=1000), fitted on formula(2000, 1, 0) with
+    pred = score >= .5, estimate of formula(1000, 5001, shift).
+    """
+    estimator = PerformanceEstimator.fit(*formula(2000, 1, 0.0))
+    scores, _ = formula(1000, 5001, shift)
+    assert estimator.accuracy(scores, seed=0).mean == pytest.approx(accuracy, abs=5e-7)
+    told = estimator.auc(scores, seed=0)
+    assert told is not None and told.mean == pytest.approx(auc, abs=5e-7)
 
 
 def test_the_interval_holds_what_labels_show() -> None:

@@ -1,0 +1,148 @@
+"""The work that waits, is done and was done: looked at, started once more, or called off."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from fastapi import Depends, Query, Response
+
+from api.auth import Operator, guarded_router
+from api.context import Context, Shared
+from api.idempotency import (
+    IdempotencyKey,
+    abandoned_on_failure,
+    claimed,
+    complete_alone,
+    mark_replayed,
+)
+from api.schemas import JobBody, JobsBody, ScheduleBody, SchedulesBody, Word
+from core.identity.keys import Principal
+from core.jobs import Job, JobLedger, JobState, Schedules
+from core.jobs.job_rows import unknown_job
+from core.store import Replay
+
+router = guarded_router("/v1/jobs", subject="jobs")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """What every change of a job is made of. A body is neither needed nor read."""
+
+    id: str
+    caller: Principal
+    context: Context
+    response: Response
+    key: str | None
+
+    @property
+    def ledger(self) -> JobLedger:
+        return JobLedger(self.context.service.store)
+
+    async def once(self, verb: str, make: Callable[[str, str], Job]) -> JobBody:
+        """The job after `make`, or the answer to the first request with this Idempotency-Key."""
+        claim = await claimed(
+            self.context, self.caller, self.key, route=f"{verb} job {self.id}", digest=""
+        )
+        if isinstance(claim, Replay):
+            mark_replayed(self.response)
+            return JobBody.model_validate(claim.response)
+        async with abandoned_on_failure(self.context, claim):
+            job = await self.context.run(make, self.caller.tenant_id, self.id)
+            told = _told(job, self.context)
+            if claim is not None:
+                answer = told.model_dump(mode="json")
+                store = self.context.service.store
+                await self.context.run(complete_alone, store, claim, answer)
+        return told
+
+
+async def _change(
+    id: str, caller: Operator, context: Shared, response: Response, key: IdempotencyKey = None
+) -> Change:
+    return Change(id=id, caller=caller, context=context, response=response, key=key)
+
+
+Changing = Annotated[Change, Depends(_change)]
+
+
+@router.get("")
+async def listed(
+    caller: Operator,
+    context: Shared,
+    state: JobState | Literal["all"] = "all",
+    kind: Word | None = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    after: Annotated[Word | None, Query(description="The last id of the page before.")] = None,
+) -> JobsBody:
+    """The newest first, and how many there are in each state."""
+    ledger = JobLedger(context.service.store)
+    found = await context.run(
+        ledger.jobs,
+        caller.tenant_id,
+        None if state == "all" else state,
+        limit,
+        kind=kind,
+        after=after,
+    )
+    counts = await context.run(ledger.counts, caller.tenant_id)
+    return JobsBody(jobs=tuple(_told(job, context) for job in found), counts=counts)
+
+
+@router.get("/schedules")
+async def schedules(caller: Operator, context: Shared) -> SchedulesBody:
+    """The work that comes back, by name."""
+    found = await context.run(Schedules(context.service.store).all, caller.tenant_id)
+    return SchedulesBody(
+        schedules=tuple(
+            ScheduleBody(
+                name=one.name,
+                kind=one.kind,
+                every_seconds=round(one.every.total_seconds()),
+                next_at=one.next_at,
+            )
+            for one in found
+        )
+    )
+
+
+@router.get("/{id}")
+async def one(id: str, caller: Operator, context: Shared) -> JobBody:
+    """How far it is, what came of it, and why it failed."""
+    job = await context.run(JobLedger(context.service.store).job, caller.tenant_id, id)
+    if job is None:
+        raise unknown_job(id)
+    return _told(job, context)
+
+
+@router.post("/{id}/retry")
+async def retry(caller: Operator, change: Changing) -> JobBody:
+    """Once more from the start, where it failed or was cancelled."""
+    return await change.once("retry", change.ledger.retry)
+
+
+@router.post("/{id}/cancel")
+async def cancel(caller: Operator, change: Changing) -> JobBody:
+    """Whoever works on it stops at its next report and can no longer finish it."""
+    return await change.once("cancel", change.ledger.cancel)
+
+
+def _told(job: Job, context: Context) -> JobBody:
+    """Without the payload: what a kind writes there is between it and its workers."""
+    left = job.left(context.clock.now())
+    return JobBody(
+        id=job.id,
+        kind=job.kind,
+        state=job.state,
+        priority=job.priority,
+        progress=job.progress,
+        total=job.total,
+        seconds_left=None if left is None else left.total_seconds(),
+        tries=job.tries,
+        max_tries=job.max_tries,
+        reason=job.reason,
+        result=None if job.result is None else dict(job.result),
+        created_at=job.created_at,
+        due_at=job.due_at,
+        started_at=job.started_at,
+        finished_at=job.finished_at,
+    )

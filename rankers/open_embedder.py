@@ -1,0 +1,35 @@
+"""The embedder of a name: what a setting, a worker and the bench all open the same way."""
+
+from pathlib import Path
+from typing import Literal
+
+from core.embedding import TextEmbedder
+from core.errors import InvalidSettings
+
+EMBEDDERS = ("minilm", "minilm-onnx", "minilm-int8")
+
+
+def open_embedder(name: str, *, threads: int | None = None, models: Path) -> TextEmbedder:
+    """Loads what this embedder needs and no more: torch is not loaded for the ONNX ones.
+
+    `models` is where a model that is made on this machine is kept. A process that forks passes
+    `threads=1`. Raises InvalidSettings for a name that is not of EMBEDDERS.
+    """
+    refuse_unknown(name)
+    if name == "minilm":
+        from rankers.embedder import MiniLMEmbedder
+
+        return MiniLMEmbedder(threads=threads)
+    from rankers.onnx_embedder import OnnxEmbedder
+
+    precision: Literal["fp32", "int8"] = "int8" if name == "minilm-int8" else "fp32"
+    return OnnxEmbedder(precision=precision, models=models, threads=threads)
+
+
+def refuse_unknown(name: str) -> None:
+    if name not in EMBEDDERS:
+        raise InvalidSettings(
+            "RUNG-SETTING-VALUE",
+            f"there is no embedder '{name}'",
+            way_out=f"Write one of {', '.join(EMBEDDERS)}.",
+        )

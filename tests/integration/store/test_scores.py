@@ -1,0 +1,82 @@
+"""Scores: the newest of a key stands, tenants are apart, and what is long over goes."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from core.errors import InvalidRequest
+from core.store import Store
+from core.store.scores import ScoredRows
+
+AT = datetime(2026, 1, 5, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+def rows(
+    keys: Sequence[str], at: datetime = AT, p: float = 0.5, outcome: str = "hold"
+) -> ScoredRows:
+    return ScoredRows(
+        release="r1",
+        scored_at=at,
+        expires_at=at + DAY,
+        keys=keys,
+        probabilities=[p + place / 10_000_000 for place in range(len(keys))],
+        outcomes=[outcome] * len(keys),
+        digests=["d"] * len(keys),
+    )
+
+
+def test_kept_and_found(store: Store) -> None:
+    assert store.keep_scores("acme", "loans", rows(["a", "b"])) == 2
+    found = store.scores("acme", "loans", ["a", "b", "c"])
+    assert set(found) == {"a", "b"}
+    one = found["b"]
+    assert (one.key, one.probability, one.outcome) == ("b", 0.5 + 1 / 10_000_000, "hold")
+    assert (one.scored_at, one.expires_at, one.release) == (AT, AT + DAY, "r1")
+    assert store.scores("other", "loans", ["a"]) == {}
+    assert store.scores("acme", "others", ["a"]) == {}
+
+
+def test_of_one_key_the_last_row_and_the_newest_run_stand(store: Store) -> None:
+    assert store.keep_scores("acme", "loans", rows(["a", "b", "a"])) == 2
+    assert store.scores("acme", "loans", ["a"])["a"].probability == 0.5 + 2 / 10_000_000
+    store.keep_scores("acme", "loans", rows(["a"], AT + DAY, outcome="pass"))
+    store.keep_scores("acme", "loans", rows(["a", "c"], AT, p=0.1))  # run late, or once more
+    found = store.scores("acme", "loans", ["a", "c"])
+    assert (found["a"].outcome, found["c"].probability) == ("pass", 0.1 + 1 / 10_000_000)
+    store.keep_scores("acme", "loans", rows(["a"], AT + DAY, p=0.9))  # the same moment again
+    assert store.scores("acme", "loans", ["a"])["a"].probability == 0.9
+
+
+def test_more_than_one_transaction(store: Store) -> None:
+    keys = [f"k{number}" for number in range(12_345)]
+    assert store.keep_scores("acme", "loans", rows(keys)) == 12_345
+    found = store.scores("acme", "loans", keys)
+    assert [found[key].probability for key in keys] == rows(keys).probabilities
+
+
+def test_fresh_until_it_expires_or_another_release_is_live(store: Store) -> None:
+    store.keep_scores("acme", "loans", rows(["a"]))
+    one = store.scores("acme", "loans", ["a"])["a"]
+    last = AT + DAY - timedelta(microseconds=1)
+    assert one.is_fresh("r1", last) and not one.is_fresh("r1", AT + DAY)
+    assert not one.is_fresh("r2", last) and not one.is_fresh(None, last)
+
+
+def test_what_is_long_over_is_forgotten(store: Store) -> None:
+    store.keep_scores("acme", "loans", rows(["old"]))
+    store.keep_scores("acme", "loans", rows(["new"], AT + 2 * DAY))
+    store.keep_scores("other", "loans", rows(["old"]))
+    assert store.forget_scores("acme", "loans", expired_before=AT + 2 * DAY) == 1
+    assert set(store.scores("acme", "loans", ["old", "new"])) == {"new"}
+    assert set(store.scores("other", "loans", ["old"])) == {"old"}
+
+
+def test_hidden_keys_are_pseudonyms_of_their_tenant(store: Store) -> None:
+    (here,) = store.score_keys("acme", ["anna@example.com"], hidden=True)
+    (there,) = store.score_keys("other", ["anna@example.com"], hidden=True)
+    assert here != there and len(here) == 24 and "anna" not in here
+    assert store.score_keys("acme", ["17"], hidden=False) == ["17"]
+    with pytest.raises(InvalidRequest, match="RUNG-TEXT-INVALID"):
+        store.score_keys("acme", ["a\0b"], hidden=False)

@@ -1,0 +1,227 @@
+"""A process that serves meets new indexes and deletions while it goes on answering."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.contracts import Decision
+from core.spec import parse_spec
+from core.store import Store
+from lab.fit_intent import fit_intent
+from lab.tables import LabelledTexts
+from llm import ExtractiveDoor, Prompts
+from rankers.quality import QualityHead, QualityScorer
+from rankers.ranker import HybridRanker
+from rankers.retriever import Retriever
+from router.policy import CostPolicy
+from router.runtime import LOOK_AGAIN_S, RELEASE, LadderParts, Runtime
+from router.support import SupportModel
+from rules.ruleset import RulesEngine
+from tests.fakes.clock import FixedClock
+from tests.fakes.corpus_world import WHICH, CorpusWorld, undisturbed
+from tests.fakes.hashing_embedder import HashingEmbedder
+from tests.fakes.service import SECRET, SPEC, settings_for
+from workers.catch_up import catch_up
+
+RULES = """
+version: "1"
+hit_policy: first
+rules:
+  - {id: large, when: {field: amount, gt: 9000}, outcome: block, reason: it is large}
+"""
+# A machine that is busy must not turn a swap into a person's work.
+PATIENT = SPEC.replace("deadline_ms: 2000", "deadline_ms: 60000")
+CORPUS = {
+    "arrival": "A transfer arrives on the next working day.",
+    "post": "A card arrives by post within a week.",
+    "fees": "A transfer abroad has a fee of one percent.",
+}
+QUESTION = {"message": "when does my transfer arrive?"}
+
+
+class Serving:
+    """The decision `support` over the corpus of a world, whose jobs the test runs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = FixedClock()
+        settings = settings_for(folder)
+        self.store = Store.open(settings.database_url, self.clock, secret=SECRET)
+        self.world = CorpusWorld(self.store, self.clock, folder)
+        self.world.put(CORPUS)
+        self.world.run()
+        release = self.world.artifacts.put("acme", RELEASE, parts().to_files())
+        self.store.register_release("acme", "support", release)
+        self.opened = 0
+
+        def door(parts: LadderParts, embedder: Any) -> ExtractiveDoor:
+            self.opened += 1
+            return ExtractiveDoor()
+
+        self.runtime = Runtime(
+            settings=settings,
+            store=self.store,
+            artifacts=self.world.artifacts,
+            embedder=HashingEmbedder,
+            door=door,
+            clock=self.clock,
+        )
+
+    async def ask(self) -> tuple[tuple[str, ...], Any]:
+        """The documents that retrieval found, and the index that it names in the trace."""
+        return seen(await self.runtime.decide("acme", "support", QUESTION))
+
+
+def seen(decision: Decision) -> tuple[tuple[str, ...], Any]:
+    (verdict,) = (s.verdict for s in decision.steps if s.verdict.rung == "retrieval")
+    return tuple(one.document for one in verdict.evidence), verdict.details.get("index")
+
+
+def parts() -> LadderParts:
+    embedder, spec = HashingEmbedder(), parse_spec(PATIENT)
+    texts = [f"when does {thing} arrive {n}" for thing in ("it", "money") for n in range(15)]
+    stolen = [f"{thing} was stolen {n}" for thing in ("card", "phone") for n in range(15)]
+    rows = LabelledTexts(
+        texts=[*texts, *stolen], labels=["arrival"] * len(texts) + ["fraud"] * len(stolen)
+    )
+    index = undisturbed(CORPUS)
+    return LadderParts(
+        decision_yaml=PATIENT,
+        rules_yaml=RULES,
+        spec=spec,
+        rules=RulesEngine.from_text(RULES),
+        intents=fit_intent(rows, embedder),
+        risk=None,
+        prompts=Prompts.load(),
+        retrievers={
+            "corpus": Retriever(
+                index=index,
+                embedder=embedder,
+                ranker=HybridRanker(),
+                quality=QualityScorer(
+                    first=QualityHead.constant(0.9), cited=QualityHead.constant(0.9)
+                ),
+            )
+        },
+        support=SupportModel(),
+        policy=CostPolicy(costs=spec.costs, after={}),
+    )
+
+
+@pytest.fixture
+def serving(tmp_path: Path) -> Iterator[Serving]:
+    made = Serving(tmp_path)
+    yield made
+    made.store.close()
+
+
+def run(talk: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    asyncio.run(talk())
+
+
+async def a_look() -> None:
+    """As long as a process may go on with what is not the newest."""
+    await asyncio.sleep(LOOK_AGAIN_S + 0.05)
+
+
+def test_a_new_index_is_swapped_in_and_named_in_the_trace(serving: Serving) -> None:
+    async def talk() -> None:
+        before = undisturbed(CORPUS)
+        found, index = await serving.ask()
+        assert "arrival" in found and index == before.identity[:12]
+        serving.world.put({"soon": "When a transfer arrives: a transfer arrives at once."})
+        await a_look()
+        assert await serving.ask() == (found, index)  # not yet embedded
+        serving.world.run()
+        await a_look()
+        found, index = await serving.ask()
+        assert "soon" in found
+        assert index == serving.world.index().identity[:12] != before.identity[:12]
+        assert serving.opened == 1  # the release was not loaded again for it
+
+    run(talk)
+
+
+def test_a_request_under_way_ends_on_what_it_began_with(serving: Serving) -> None:
+    async def talk() -> None:
+        old = await serving.runtime.live("acme", "support")
+        serving.world.put({"soon": "a transfer arrives at once"})
+        serving.world.run()
+        await a_look()
+        new = await serving.runtime.live("acme", "support")
+        assert new.parts.intents is old.parts.intents
+        request = serving.runtime.request(old.spec, "acme", QUESTION)
+        found, first = seen(await old.ladder.decide(request))
+        _, second = seen(await new.ladder.decide(request))
+        assert "soon" not in found
+        assert first == undisturbed(CORPUS).identity[:12] != second
+
+    run(talk)
+
+
+def test_what_is_deleted_is_gone_though_no_worker_runs(serving: Serving) -> None:
+    async def talk() -> None:
+        assert "arrival" in (await serving.ask())[0]
+        serving.world.delete("arrival")
+        await a_look()
+        found, index = await serving.ask()
+        assert set(found) == {"post", "fees"}
+        assert index == undisturbed(CORPUS).identity[:12]  # of before: the rest is hidden
+        serving.world.delete("post", "fees")
+        await a_look()
+        assert (await serving.ask())[0] == ()
+        serving.world.put({"arrival": "A transfer arrives on the day after."})
+        await a_look()
+        assert (await serving.ask())[0] == ()  # what it said before stays gone
+        serving.world.run()
+        await a_look()
+        found, index = await serving.ask()
+        assert found == ("arrival",)
+        assert index == serving.world.index().identity[:12]
+
+    run(talk)
+
+
+def test_hidden_documents_leave_what_an_index_without_them_would_find() -> None:
+    """However many are hidden, they crowd nothing out."""
+    many = {f"d{n:03d}": f"a transfer arrives {n}" for n in range(300)} | CORPUS
+    gone = frozenset(name for name in many if name.startswith("d"))
+    retriever = parts().retrievers["corpus"]
+    hiding = retriever.over(undisturbed(many), gone)
+    assert len(hiding.retrieve("transfer arrives", 5).passages) == 3
+    assert {p.document for p in hiding.retrieve("transfer arrives", 5).passages} == set(CORPUS)
+
+
+def test_an_index_that_does_not_load_is_not_swapped_in_and_deletions_still_count(
+    serving: Serving, tmp_path: Path
+) -> None:
+    async def talk() -> None:
+        found, before = await serving.ask()
+        serving.world.put({"soon": "a transfer arrives at once"})
+        serving.world.run()
+        row = serving.world.row()
+        assert row is not None
+        manifest = tmp_path / "artifacts" / "acme" / "manifests" / f"{row.artifact_id}.json"
+        manifest.write_text(manifest.read_text().replace("index", "indey"))
+        serving.world.delete("arrival")
+        await a_look()
+        found, index = await serving.ask()
+        assert index == before and "arrival" not in found and found
+        assert serving.runtime.ready() == {"store": True, "support": False}
+
+    run(talk)
+
+
+def test_another_embedders_index_is_nothing_to_this_process(serving: Serving) -> None:
+    async def talk() -> None:
+        answered = await serving.ask()
+        other = HashingEmbedder(salt="other ")
+        catch_up(serving.store, WHICH, other)
+        serving.world.run(serving.world.runner_of(lambda: other))
+        assert serving.world.row(other.fingerprint) is not None
+        await a_look()
+        assert await serving.ask() == answered
+
+    run(talk)

@@ -1,0 +1,171 @@
+"""Kept scores over HTTP: fresh, stale, absent, changed facts, ranked, and each tenant's own."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from core.store.scores import ScoredRows
+from tests.fakes.http_face import Face
+from tests.fakes.service import NOW
+from tests.fakes.table_world import table_spec
+
+PATH = "/v1/decisions/triage/scores"
+FIELDS = {"customer": {"type": "text"}, "message": {"type": "text"}}
+
+
+class Kept:
+    """`triage` keeps scores by customer; c-1 to c-3 were scored by release r1 an hour ago."""
+
+    def __init__(self, face: Face, when_stale: str = "online") -> None:
+        self.face = face
+        fields = {**FIELDS, "amount": {"type": "number", "missing": "unknown"}}
+        fields |= {"age": {"type": "integer", "missing": "unknown"}}
+        scores = {"key": "customer", "fresh_for_hours": 24, "when_stale": when_stale}
+        self.spec = table_spec(name="triage", fields=fields, scores=scores)
+        face.service.specs = {"triage": self.spec}
+        face.store.register_release("acme", "triage", "r1")
+        self.keep("acme", ["c-1", "c-2", "c-3"], [0.1, 0.9, 0.3], ["grant", "decline", "grant"])
+
+    def keep(self, tenant: str, keys: list[str], p: list[float], outcomes: list[str]) -> None:
+        store = self.face.store
+        rows = ScoredRows(
+            release="r1",
+            scored_at=NOW - timedelta(hours=1),
+            expires_at=NOW + timedelta(hours=23),
+            keys=store.score_keys(tenant, keys, hidden=True),
+            probabilities=p,
+            outcomes=outcomes,
+            digests=["abc" if outcome != "decline" else "" for outcome in outcomes],
+        )
+        store.keep_scores(tenant, self.spec.name, rows)
+
+    def ask(self, *requests: Any, key: str | None = None, **more: Any) -> list[dict[str, Any]]:
+        body = {"requests": list(requests), **more}
+        response = self.face.send("POST", PATH, json=body, key=key)
+        assert response.status_code == 200, response.text
+        scores: list[dict[str, Any]] = response.json()["scores"]
+        return scores
+
+
+@pytest.fixture
+def kept(face: Face) -> Kept:
+    return Kept(face)
+
+
+def facts(message: str = "a loan", **more: Any) -> dict[str, Any]:
+    return {"message": message, **more}
+
+
+def test_fresh_scores_are_answered_and_ranked_by_what_they_cost(kept: Kept) -> None:
+    told = kept.ask({"key": "c-3"}, {"key": "c-1"}, {"key": "c-2"})
+    # c-2 was decided by a rule, which is certain; a grant costs 100 where it should be declined.
+    assert [(one["key"], one["rank"]) for one in told] == [("c-2", 1), ("c-1", 2), ("c-3", 3)]
+    assert [one["expected_cost"] for one in told] == pytest.approx([0, 10, 30])
+    assert [one["probability"] for one in told] == [None, 0.1, 0.3]
+    assert {(one["source"], one["age_seconds"], one["release"]) for one in told} == {
+        ("cache", 3600, "r1")
+    }
+    assert told[0]["outcomes"] == ["decline"]
+    told = kept.ask({"key": "c-3"}, {"key": "c-1"}, {"key": "c-2"}, order_by="probability")
+    assert [one["key"] for one in told] == ["c-3", "c-1", "c-2"]
+    assert kept.face.store.decision_names("acme") == ("triage",)
+
+
+def test_facts_that_the_model_would_read_alike_keep_the_score(kept: Kept) -> None:
+    (one,) = kept.ask({"key": "c-1", "facts": facts()})
+    assert (one["source"], one["decision_id"]) == ("cache", None)
+    (one,) = kept.ask({"key": "c-1", "facts": facts("stolen")})  # a rule would speak now
+    assert one["source"] == "online" and "not those" in one["why"]
+    (one,) = kept.ask({"key": "c-2", "facts": facts()})  # a rule has spoken then
+    assert one["source"] == "online"
+    shown = kept.face.send("GET", f"/v1/decisions/{one['decision_id']}")
+    assert shown.status_code == 200  # recorded as any other
+
+
+def test_where_there_is_none_it_is_decided_online(kept: Kept) -> None:
+    told = kept.ask({"key": "c-9", "facts": facts()}, {"key": "c-8"})
+    assert [(one["source"], one["rank"]) for one in told] == [("online", 1), ("refused", None)]
+    assert told[0]["why"] == "there is no score"
+    assert told[1]["error"]["code"] == "RUNG-SCORE-UNKNOWN" and told[1]["outcomes"] == []
+
+
+@pytest.mark.parametrize("why", ["time", "release"])
+@pytest.mark.parametrize("when_stale", ["online", "refuse", "stale"])
+def test_a_stale_score(face: Face, when_stale: str, why: str) -> None:
+    kept = Kept(face, when_stale)
+    if why == "time":
+        face.clock.moment = NOW + timedelta(hours=23)
+    else:
+        face.store.register_release("acme", "triage", "r2")
+    alone, sent = ({"key": "c-1"}, {"key": "c-3", "facts": facts()})
+    told = {one["key"]: one for one in kept.ask(alone, sent)}
+    source = {
+        "online": ("refused", "online"),
+        "refuse": ("refused", "refused"),
+        "stale": ("stale", "stale"),
+    }[when_stale]
+    assert (told["c-1"]["source"], told["c-3"]["source"]) == source
+    if when_stale != "stale":
+        assert told["c-1"]["error"]["code"] == "RUNG-SCORE-STALE"
+    shown = face.send("GET", f"{PATH}/c-1").json()
+    assert (shown["source"], shown["outcomes"]) == ("stale", ["grant"])
+    assert ("another release" in shown["why"]) == (why == "release")
+
+
+def test_one_bad_request_spoils_no_other(kept: Kept) -> None:
+    told = kept.ask(
+        {"key": "c-9", "facts": {"message": 7}},
+        {"key": "c-8", "facts": facts(customer="c-7")},
+        {"key": "c-7", "facts": [1]},
+        {"key": "c-1"},
+    )
+    assert [one["error"] and one["error"]["code"] for one in told] == [
+        None,
+        "RUNG-FACTS-VALUE",
+        "RUNG-SCORE-KEY",
+        "RUNG-FACTS-NULL",
+    ]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"requests": []},
+        {"requests": [{"key": "c"}] * 1001},
+        {"requests": [{"key": 1.5}]},
+        {"requests": [{"key": "c", "fact": {}}]},
+        {"requests": [{"key": "c"}], "order_by": "name"},
+        {},
+    ],
+)
+def test_other_bodies_are_refused(kept: Kept, body: Any) -> None:
+    assert kept.face.send("POST", PATH, json=body).status_code == 422
+
+
+def test_one_by_its_key(kept: Kept) -> None:
+    shown = kept.face.send("GET", f"{PATH}/c-1")
+    assert shown.status_code == 200
+    assert shown.json()["source"] == "cache" and shown.json()["probability"] == 0.1
+    absent = kept.face.send("GET", f"{PATH}/c-9")
+    assert (absent.status_code, absent.json()["error"]["code"]) == (404, "RUNG-SCORE-UNKNOWN")
+    kept.keep("acme", ["a/b c"], [0.2], ["grant"])
+    assert kept.face.send("GET", f"{PATH}/a%2Fb%20c").status_code == 200
+
+
+def test_tenants_and_scopes_are_apart(kept: Kept) -> None:
+    (one,) = kept.ask({"key": "c-1"}, key=kept.face.foreign)
+    assert one["error"]["code"] == "RUNG-SCORE-UNKNOWN"
+    assert kept.face.send("GET", f"{PATH}/c-1", key=kept.face.foreign).status_code == 404
+    reader, decider = kept.face.scoped("read"), kept.face.scoped("decide")
+    body = {"requests": [{"key": "c-1"}]}
+    assert kept.face.send("POST", PATH, json=body, key=reader).status_code == 403
+    assert kept.face.send("POST", PATH, json=body, key=decider).status_code == 200
+    assert kept.face.send("GET", f"{PATH}/c-1", key=decider).status_code == 403
+
+
+def test_a_decision_that_keeps_none(kept: Kept) -> None:
+    path = "/v1/decisions/support/scores"
+    refused = kept.face.send("POST", path, json={"requests": [{"key": "c"}]})
+    assert refused.json()["error"]["code"] == "RUNG-SCORES-UNDECLARED"
+    assert kept.face.send("GET", "/v1/decisions/Nobody/scores/c").status_code == 404

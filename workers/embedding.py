@@ -1,0 +1,41 @@
+"""The embedder of a worker: loaded at the first job that needs it, and told apart by its space."""
+
+from collections.abc import Callable
+
+from core.embedding import TextEmbedder
+from core.errors import RungError, Unavailable
+from core.jobs import Job
+
+
+class SharedEmbedder:
+    """One for all kinds of work of a process; loading is tried again by whoever asks next."""
+
+    def __init__(self, load: Callable[[], TextEmbedder]) -> None:
+        self._load = load
+        self._loaded: TextEmbedder | None = None
+
+    def for_job(self, job: Job) -> TextEmbedder:
+        """Raises Unavailable where it does not load, or the job is for another embedder."""
+        embedder = self._opened()
+        wanted = job.payload.get("fingerprint")
+        if wanted not in (None, embedder.fingerprint):
+            raise Unavailable(
+                "RUNG-EMBEDDER-OTHER",
+                f"the job is for {wanted}, and this worker embeds by {embedder.fingerprint}",
+                way_out="Start a worker whose RUNG_EMBEDDER is the one that was asked for.",
+            )
+        return embedder
+
+    def _opened(self) -> TextEmbedder:
+        if self._loaded is None:
+            try:
+                self._loaded = self._load()
+            except RungError:
+                raise
+            except Exception as error:  # whatever a library raises where its files are not there
+                raise Unavailable(
+                    "RUNG-EMBEDDER-LOAD",
+                    f"the embedder does not load ({type(error).__name__}: {error})",
+                    way_out="Install it on the workers; then `rung jobs retry` the failed jobs.",
+                ) from error
+        return self._loaded

@@ -1,0 +1,100 @@
+"""Builds the index of a corpus from what is ready, and puts it in force once it is verified."""
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection
+
+from core.artifacts import ArtifactStore
+from core.embedding import TextEmbedder
+from core.errors import InvalidDocument, RungError
+from core.jobs import Job
+from core.jobs.corpus_jobs import BUILD, corpus_of
+from core.store import Store
+from core.store.documents import CorpusContent, CorpusName, lock_corpus
+from core.store.indexes import NewIndex, add_newer_index
+from workers.embedding import SharedEmbedder
+from workers.runner import Done, Report
+
+if TYPE_CHECKING:
+    from rankers.index import HybridIndex
+
+
+class BuildIndex:
+    kind = BUILD
+
+    def __init__(self, store: Store, artifacts: ArtifactStore, embedder: SharedEmbedder) -> None:
+        self._store = store
+        self._artifacts = artifacts
+        self._embedder = embedder
+
+    def run(self, job: Job, report: Report) -> Done:
+        embedder = self._embedder.for_job(job)
+        which = corpus_of(job.tenant_id, job.payload)
+        if self._superseded(which, embedder.fingerprint, int(str(job.payload["revision"]))):
+            return Done(result={"superseded": True})
+        content = self._store.corpus_content(which.tenant_id, which.decision, which.corpus)
+        if not content.documents:
+            # The ids of what was deleted are hidden from the index in force, so nothing is found.
+            raise InvalidDocument(
+                "RUNG-CORPUS-EMPTY",
+                f"the corpus '{which.corpus}' has no document left to index",
+                way_out="Send one; until then nothing of this corpus is found.",
+            )
+        new, told = self._build(which, content, embedder, report)
+
+        def effects(connection: Connection) -> None:
+            now = self._store.now()
+            lock_corpus(connection, which, now)
+            add_newer_index(
+                connection,
+                which,
+                new,
+                revision=content.revision,
+                through=content.deletions_through,
+                now=now,
+            )
+
+        return Done(result=told, effects=effects)
+
+    def failed(self, job: Job, reason: str) -> None:
+        return None  # the index before stays in force
+
+    def _superseded(self, which: CorpusName, fingerprint: str, revision: int) -> bool:
+        current = self._store.current_indexes(which.tenant_id, which.decision, fingerprint)
+        row = current.get(which.corpus)
+        return row is not None and row.revision is not None and row.revision >= revision
+
+    def _build(
+        self,
+        which: CorpusName,
+        content: CorpusContent,
+        embedder: TextEmbedder,
+        report: Report,
+    ) -> tuple[NewIndex, dict[str, Any]]:
+        from rankers.corpora import build_index, chunks_of, put_index, verified  # FAISS
+
+        cache = self._store.vectors(which.tenant_id)
+        built = build_index(chunks_of(content.documents), embedder, cache, progress=report)
+        index, verification = verified(built)
+        told: dict[str, Any] = {"documents": len(content.documents), **verification}
+        compared = self._compared(which, index)
+        if compared is not None:
+            told["compared"] = compared
+        artifact = put_index(self._artifacts, which.tenant_id, index)
+        new = NewIndex(artifact_id=artifact, fingerprint=index.fingerprint, report=told)
+        return new, {"artifact": artifact, "revision": content.revision, **told}
+
+    def _compared(self, which: CorpusName, index: "HybridIndex") -> dict[str, Any] | None:
+        """What changes for whoever asks: against this embedder's index of before or, where it has
+        none yet, against the newest of another's, which stays in force for that one."""
+        from rankers.corpora import compared, load_index
+
+        rows = self._store.indexes_of(which.tenant_id, which.decision, which.corpus)
+        own = [row for row in rows if row.fingerprint == index.fingerprint]
+        for row in (own or rows)[:1]:
+            try:
+                before = load_index(self._artifacts, which.tenant_id, row.artifact_id)
+            except RungError:
+                return None  # lost or of another version: there is nothing to compare with
+            return compared(before, index)
+        return None

@@ -1,0 +1,147 @@
+"""Runs one job of the ledger: claimed, kept alive, and finished or given back with its reason."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from multiprocessing.sharedctypes import RawValue
+from typing import Protocol
+
+from sqlalchemy import Connection
+
+from core.contracts import Json
+from core.errors import Conflict, RungError
+from core.jobs import Job, JobLedger
+from core.store import Store
+
+LEASE = timedelta(seconds=60)  # renewed while the work goes on; a dead worker's job waits so long
+TOLD_EVERY_S = 1.0  # how often progress reaches the ledger, and a cancellation the worker
+LOG = logging.getLogger("rung.workers")
+Report = Callable[[int, int | None], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """What a job came to. `effects` are written in the transaction that ends it, or not at all."""
+
+    result: Mapping[str, Json] = field(default_factory=dict)
+    effects: Callable[[Connection], None] | None = None
+
+
+class Work(Protocol):
+    """One kind of job. May be run any number of times for one job, also at the same time: what it
+    writes before it returns must be the same each time, and all else is an effect of Done."""
+
+    @property
+    def kind(self) -> str: ...
+
+    def run(self, job: Job, report: Report) -> Done:
+        """`report` takes what is done and of how much, and raises Conflict where the claim has
+        passed to another worker or the job is cancelled. A RungError says by `retryable` whether
+        the job is tried again; any other error is."""
+        ...
+
+    def failed(self, job: Job, reason: str) -> Callable[[Connection], None] | None:
+        """What is written in the transaction that ends the job as failed."""
+        ...
+
+
+class JobRunner:
+    """Safe to run any number of times: only the last claim of a job can finish it."""
+
+    def __init__(self, store: Store, works: Sequence[Work], *, lease: timedelta = LEASE) -> None:
+        self._ledger = JobLedger(store)
+        self._works = {work.kind: work for work in works}
+        self._lease = lease
+        # Shared with forked children, of whom one may be killed while it works: so it holds a
+        # time, which every process of the machine reads from the same clock, and no count.
+        self._last_active = RawValue("d", time.monotonic())
+
+    @property
+    def kinds(self) -> Collection[str]:
+        return self._works.keys()
+
+    def idle_s(self) -> float:
+        """How long nothing has been done by this worker, its children included."""
+        return time.monotonic() - float(self._last_active.value)
+
+    def effects_of_failure(self, job: Job, reason: str) -> Callable[[Connection], None] | None:
+        """For the sweeper, which fails a job whose workers died too often."""
+        work = self._works.get(job.kind)
+        return work.failed(job, reason) if work else None
+
+    def run_next(self) -> bool:
+        """Whether there was a job that this worker can do and nobody else does."""
+        self._active()
+        job = self._ledger.claim_next(self._works, self._lease)
+        if job is None:
+            return False
+        work = self._works[job.kind]
+        try:
+            with _kept(self._ledger, job, self._lease, self._active) as report:
+                done = work.run(job, report)
+            self._ledger.finish(job, done.effects, result=done.result)
+        except Conflict as error:
+            LOG.warning("job %s: %s", job.id, error)
+        except RungError as error:
+            self._fail(work, job, str(error), retry=error.retryable)
+        except Exception as error:  # whatever a library raises: the job must say why it failed
+            LOG.exception("job %s failed", job.id)
+            self._fail(work, job, f"{type(error).__name__}: {error}", retry=True)
+        return True
+
+    def _active(self) -> None:
+        self._last_active.value = time.monotonic()
+
+    def _fail(self, work: Work, job: Job, reason: str, *, retry: bool) -> None:
+        try:
+            state = self._ledger.fail(job, reason, retry=retry, effects=work.failed(job, reason))
+            LOG.warning("job %s is %s after: %s", job.id, state, reason)
+        except RungError as error:
+            # The lease ends by itself, and the sweeper does the rest.
+            LOG.warning("job %s could not be given back: %s", job.id, error)
+
+
+@contextmanager
+def _kept(
+    ledger: JobLedger, job: Job, lease: timedelta, active: Callable[[], None]
+) -> Iterator[Report]:
+    """Keeps the claim while the work goes on, from a thread that dies with the process."""
+    over, lost = threading.Event(), threading.Event()
+    told: list[tuple[int, int | None]] = []  # the newest progress, until the ledger has it
+
+    def beat() -> None:
+        silent = 0.0
+        while not over.wait(TOLD_EVERY_S):
+            silent += TOLD_EVERY_S
+            active()
+            if not told and silent < lease.total_seconds() / 3:
+                continue
+            try:
+                ledger.renew(job, lease, told.pop() if told else None)
+                silent = 0.0
+            except Conflict:
+                lost.set()
+                return
+            except RungError as error:
+                LOG.warning("job %s: its lease could not be renewed: %s", job.id, error)
+
+    def report(done: int, total: int | None = None) -> None:
+        if lost.is_set():
+            raise Conflict(
+                "RUNG-JOB-LEASE",
+                f"the job {job.id} has passed to another worker, or is cancelled",
+                way_out="Nothing is to be done: `rung jobs show` tells what became of it.",
+            )
+        told[:] = [(done, total)]
+
+    thread = threading.Thread(target=beat, name=f"lease of {job.id}", daemon=True)
+    thread.start()
+    try:
+        yield report
+    finally:
+        over.set()
+        thread.join()
