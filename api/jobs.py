@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Literal
 
 from fastapi import Depends, Query, Response
@@ -18,6 +19,7 @@ from api.idempotency import (
 from api.schemas import JobBody, JobsBody, ScheduleBody, SchedulesBody, Word
 from core.identity.keys import Principal
 from core.jobs import Job, JobLedger, JobState, Schedules
+from core.jobs.cancel import cancel_job
 from core.jobs.job_rows import unknown_job
 from core.store import Replay
 
@@ -123,7 +125,7 @@ async def retry(caller: Operator, change: Changing) -> JobBody:
 @router.post("/{id}/cancel")
 async def cancel(caller: Operator, change: Changing) -> JobBody:
     """Whoever works on it stops at its next report and can no longer finish it."""
-    return await change.once("cancel", change.ledger.cancel)
+    return await change.once("cancel", partial(cancel_job, change.ledger))
 
 
 def _told(job: Job, context: Context) -> JobBody:

@@ -14,7 +14,7 @@ from api.json_body import Read, read_json
 from api.openapi import takes
 from api.schemas import ErrorDetail, ScoreAskBody, ScoreBody, ScoresBody, ScoresTold
 from core.contracts import PERSON, Decision
-from core.errors import InvalidRequest, NotFound, RungError
+from core.errors import InvalidFacts, InvalidRequest, NotFound, RungError
 from core.spec import DecisionSpec, Scores
 from core.store.scores import Score
 from router.policy import expected_cost
@@ -130,7 +130,13 @@ class _Asking:
         """With the key, which need not be sent twice."""
         if asked.facts is None:
             return None
-        sent = asked.facts if isinstance(asked.facts, Mapping) else {}
+        sent = asked.facts
+        if not isinstance(sent, Mapping):
+            raise InvalidFacts(
+                "RUNG-FACTS-TYPE",
+                "the facts of a request are an object of names and values",
+                way_out='Send for example {"amount": 12.5}, or leave facts out.',
+            )
         if str(sent.get(self.scores.key, asked.key)) != str(asked.key):
             raise InvalidRequest(
                 "RUNG-SCORE-KEY",

@@ -194,6 +194,7 @@ class Runtime:
         self._embedder: TextEmbedder | None = None
         self._models = Models()
         self._live: dict[tuple[str, str], Live] = {}
+        self._specs: dict[tuple[str, str], tuple[str, DecisionSpec]] = {}  # with its release
         self._broken: set[tuple[str, str]] = set()  # whose newest release or index does not load
         self._loading: dict[tuple[str, str], asyncio.Lock] = {}
 
@@ -201,7 +202,9 @@ class Runtime:
         return list(self.store.decision_names(tenant_id))
 
     async def spec(self, tenant_id: str, name: str) -> DecisionSpec:
-        return (await self.live(tenant_id, name)).spec
+        """Of the live release, also where its models or indexes do not load: what is written of a
+        decision, as the documents that an index is to be built from, must not wait for those."""
+        return await asyncio.to_thread(self._written_spec, tenant_id, name)
 
     async def decide(
         self, tenant_id: str, name: str, facts: object, *, idempotency: Claim | None = None
@@ -301,6 +304,21 @@ class Runtime:
         for live in self._live.values():
             await live.door.aclose()
 
+    def _written_spec(self, tenant_id: str, name: str) -> DecisionSpec:
+        key, release = (tenant_id, name), self.store.live_release(tenant_id, name)
+        if release is None:
+            self._specs.pop(key, None)
+            raise self._unknown(tenant_id, name)
+        known = self._specs.get(key)
+        if known is None or known[0] != release:
+            try:
+                files = self.artifacts.get(tenant_id, release, RELEASE).files
+            except NotFound as error:  # the decision is there; it is its files that are not
+                raise Unavailable(error.code, error.message, way_out=error.way_out) from error
+            known = release, parse_spec(files["decision.yaml"].decode())
+            self._specs[key] = known
+        return known[1]
+
     def _newest(self, tenant_id: str, name: str, before: Live | None) -> Live:
         """What is live now; what was live before, where the new one does not load."""
         key = (tenant_id, name)
@@ -321,11 +339,7 @@ class Runtime:
         release = self.store.live_release(tenant_id, name)
         if release is None:
             self._live.pop((tenant_id, name), None)
-            raise NotFound(
-                "RUNG-DECISION-UNKNOWN",
-                f"there is no decision '{name}' of tenant '{tenant_id}'",
-                way_out=f"Train it with `rung train`. Live: {self._shown_names(tenant_id)}.",
-            )
+            raise self._unknown(tenant_id, name)
         try:
             if before is not None and before.release == release:
                 return self._advanced(tenant_id, before, self._searched(tenant_id, before.spec))
@@ -406,5 +420,10 @@ class Runtime:
         self._embedder = self._embedder or self._open_embedder()
         return self._embedder
 
-    def _shown_names(self, tenant_id: str) -> str:
-        return ", ".join(self.store.decision_names(tenant_id)) or "none"
+    def _unknown(self, tenant_id: str, name: str) -> NotFound:
+        names = ", ".join(self.store.decision_names(tenant_id)) or "none"
+        return NotFound(
+            "RUNG-DECISION-UNKNOWN",
+            f"there is no decision '{name}' of tenant '{tenant_id}'",
+            way_out=f"Train it with `rung train`. Live: {names}.",
+        )

@@ -6,15 +6,16 @@ from sqlalchemy import Connection
 
 from core.contracts import Json
 from core.embedding import TextEmbedder
-from core.errors import Conflict, RungError
+from core.errors import RungError
 from core.jobs import Job
 from core.jobs.corpus_jobs import (
     EMBED,
     corpus_of,
     documents_of_job,
-    enqueue_build,
+    enqueue_builds,
     enqueue_embed,
 )
+from core.jobs.job import LeaseLost
 from core.store import Store
 from core.store.documents import (
     StoredDocument,
@@ -45,13 +46,14 @@ class EmbedDocuments:
             return self._split(job, rows)
         try:
             result = self._embed(job, rows, embedder, report)
-        except Conflict:
+        except LeaseLost:
             raise
         except RungError as error:
             if error.retryable or len(rows) < 2:
                 raise
             return self._split(job, rows)
-        return Done(result=result, effects=lambda connection: self._finish(connection, job))
+        own = embedder.fingerprint
+        return Done(result=result, effects=lambda connection: self._finish(connection, job, own))
 
     def failed(self, job: Job, reason: str) -> Callable[[Connection], None]:
         return lambda connection: mark_failed(
@@ -71,13 +73,16 @@ class EmbedDocuments:
         embed_chunks(chunks, embedder, self._store.vectors(job.tenant_id), progress=report)
         return {"documents": len(rows), "chunks": len(chunks)}
 
-    def _finish(self, connection: Connection, job: Job) -> None:
-        """They are searched from the next index on, which waits for what else soon changes."""
+    def _finish(self, connection: Connection, job: Job, own: str) -> None:
+        """They are searched from the next index on, which waits for what else soon changes; beside
+        it that of each other embedder, whose build embeds what it lacks."""
         which, now = corpus_of(job.tenant_id, job.payload), self._store.now()
         lock_corpus(connection, which, now)
         if make_ready(connection, which, documents_of_job(job.payload)):
             revision = bump_revision(connection, which, now)
-            enqueue_build(connection, which, revision, priority=job.priority, now=now)
+            enqueue_builds(
+                connection, which, revision, priority=job.priority, now=now, fingerprint=own
+            )
 
     def _split(self, job: Job, rows: Sequence[StoredDocument]) -> Done:
         which, fingerprint = corpus_of(job.tenant_id, job.payload), job.payload.get("fingerprint")

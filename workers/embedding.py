@@ -5,6 +5,7 @@ from collections.abc import Callable
 from core.embedding import TextEmbedder
 from core.errors import RungError, Unavailable
 from core.jobs import Job
+from workers.runner import NotForThisWorker
 
 
 class SharedEmbedder:
@@ -15,14 +16,15 @@ class SharedEmbedder:
         self._loaded: TextEmbedder | None = None
 
     def for_job(self, job: Job) -> TextEmbedder:
-        """Raises Unavailable where it does not load, or the job is for another embedder."""
+        """Raises Unavailable where it does not load, and NotForThisWorker where the job is for
+        another embedder."""
         embedder = self._opened()
         wanted = job.payload.get("fingerprint")
         if wanted not in (None, embedder.fingerprint):
-            raise Unavailable(
-                "RUNG-EMBEDDER-OTHER",
-                f"the job is for {wanted}, and this worker embeds by {embedder.fingerprint}",
-                way_out="Start a worker whose RUNG_EMBEDDER is the one that was asked for.",
+            raise NotForThisWorker(
+                f"RUNG-EMBEDDER-OTHER: it waits for a worker that embeds by {wanted}; one that "
+                f"embeds by {embedder.fingerprint} gave it back. Start a worker with that "
+                "RUNG_EMBEDDER, or cancel the job."
             )
         return embedder
 

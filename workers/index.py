@@ -8,10 +8,10 @@ from core.artifacts import ArtifactStore
 from core.embedding import TextEmbedder
 from core.errors import InvalidDocument, RungError
 from core.jobs import Job
-from core.jobs.corpus_jobs import BUILD, corpus_of
+from core.jobs.corpus_jobs import BUILD, corpus_of, enqueue_builds
 from core.store import Store
-from core.store.documents import CorpusContent, CorpusName, lock_corpus
-from core.store.indexes import NewIndex, add_newer_index
+from core.store.documents import CorpusContent, CorpusName, bump_revision, lock_corpus
+from core.store.indexes import NewIndex, add_newer_index, newest_of_each
 from workers.embedding import SharedEmbedder
 from workers.runner import Done, Report
 
@@ -44,7 +44,9 @@ class BuildIndex:
 
         def effects(connection: Connection) -> None:
             now = self._store.now()
-            lock_corpus(connection, which, now)
+            revision = lock_corpus(connection, which, now)
+            rows = newest_of_each(connection, which)
+            joins = rows and all(row.fingerprint not in (None, new.fingerprint) for row in rows)
             add_newer_index(
                 connection,
                 which,
@@ -53,6 +55,17 @@ class BuildIndex:
                 through=content.deletions_through,
                 now=now,
             )
+            if joins and revision > content.revision:
+                # Who changed the corpus meanwhile did not know of an embedder beside its own.
+                revision = bump_revision(connection, which, now)  # a job that is surely not there
+                enqueue_builds(
+                    connection,
+                    which,
+                    revision,
+                    priority=job.priority,
+                    now=now,
+                    fingerprint=new.fingerprint,
+                )
 
         return Done(result=told, effects=effects)
 

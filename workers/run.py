@@ -1,16 +1,12 @@
-"""Runs a worker: until stopped, until the ledger has no open job, or beside another process."""
+"""Runs a worker in this process: until stopped, or until the ledger has no open job."""
 
 import logging
-import os
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 
 from celery import Celery, signals
 from celery.apps.worker import Worker
@@ -29,7 +25,6 @@ from workers.rescue import RESCUE_AFTER, Rescue
 from workers.runner import LEASE, JobRunner
 from workers.works import Works, every_work
 
-STOP_S = 30  # a warm stop lets the task at hand end; then its lease hands the job on
 LOOK_S = 0.2
 LOG = logging.getLogger("rung.workers")
 
@@ -43,7 +38,7 @@ def run_worker(
 ) -> None:
     """Works until SIGTERM or SIGINT, each of which lets the task at hand end."""
     logging.basicConfig(level=settings.log_level.upper())
-    with _ready(settings, works, lease, rescue_after) as (app, _):
+    with _ready(settings, works, lease, rescue_after) as (app, _, _):
         worker = Worker(app=app, quiet=True, **_options(settings))
         worker.start()
     if worker.exitcode:
@@ -58,17 +53,20 @@ def run_until_idle(
     timeout_s: float = 600,
     look: Callable[[], None] = lambda: None,
 ) -> None:
-    """Works in this process until no job is open; `look` is called now and then meanwhile.
+    """Works in this process until no job is open that it can do; `look` is called meanwhile.
 
     Raises Unavailable after `timeout_s`, and where the worker ends before its work does.
     """
     ended = threading.Event()
-    with _ready(settings, works, lease) as (app, ledger):
+    with _ready(settings, works, lease) as (app, ledger, runner):
         worker = WorkController(app=app, **_options(settings))
+
+        def left() -> int:
+            return ledger.open_count(but=runner.passed_on)
 
         def watch() -> None:
             last = time.monotonic() + timeout_s
-            while time.monotonic() < last and ledger.open_count() and not ended.wait(LOOK_S):
+            while time.monotonic() < last and left() and not ended.wait(LOOK_S):
                 look()
             worker_state.should_stop = 0  # an exit code: Celery's loop ends as by a warm SIGTERM
 
@@ -80,40 +78,19 @@ def run_until_idle(
             ended.set()
             watcher.join()
             worker_state.should_stop = None
-        left = ledger.open_count()
-    if left:
+        open_jobs = left()
+    if open_jobs:
         raise Unavailable(
             "RUNG-WORKER-TIMEOUT",
-            f"{left} jobs were still open when the worker stopped",
+            f"{open_jobs} jobs were still open when the worker stopped",
             way_out="Look at the jobs' reasons, and start a worker with `rung worker`.",
         )
-
-
-@dataclass(frozen=True, kw_only=True)
-class WorkerProcess:
-    process: subprocess.Popen[bytes]
-
-    def stop(self) -> None:
-        self.process.terminate()
-        try:
-            self.process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-
-
-def start_worker(settings: Settings) -> WorkerProcess:
-    """A worker in a process of its own, since embedding would take the time of this one."""
-    environment = {**os.environ, **settings.to_environment()}
-    command = [sys.executable, "-m", "workers"]
-    root = Path(__file__).parents[1]
-    return WorkerProcess(process=subprocess.Popen(command, env=environment, cwd=root))
 
 
 @contextmanager
 def _ready(
     settings: Settings, works: Works, lease: timedelta, rescue_after: timedelta = RESCUE_AFTER
-) -> Iterator[tuple[Celery, JobLedger]]:
+) -> Iterator[tuple[Celery, JobLedger, JobRunner]]:
     """The app with its one task, and a pulse beating; all is closed at the end."""
     store = Store.open(settings.database_url, SystemClock(), secret=settings.secret)
     try:
@@ -137,7 +114,7 @@ def _ready(
         pulse.start()
         rescue.start()
         try:
-            yield app, ledger
+            yield app, ledger, runner
         finally:
             rescue.stop()
             pulse.stop()

@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from multiprocessing.sharedctypes import RawValue
@@ -13,11 +13,15 @@ from typing import Protocol
 from sqlalchemy import Connection
 
 from core.contracts import Json
-from core.errors import Conflict, RungError
+from core.errors import RungError
 from core.jobs import Job, JobLedger
+from core.jobs.job import LeaseLost
 from core.store import Store
 
 LEASE = timedelta(seconds=60)  # renewed while the work goes on; a dead worker's job waits so long
+# A graph over a million vectors is built in some half an hour without a word; what is silent for
+# longer hangs, and its lease is left to end so that another worker gets the job.
+LONGEST_SILENCE_S = 3600.0
 TOLD_EVERY_S = 1.0  # how often progress reaches the ledger, and a cancellation the worker
 LOG = logging.getLogger("rung.workers")
 Report = Callable[[int, int | None], None]
@@ -31,6 +35,10 @@ class Done:
     effects: Callable[[Connection], None] | None = None
 
 
+class NotForThisWorker(Exception):
+    """The job is another worker's: it is given back, and this claim is no try."""
+
+
 class Work(Protocol):
     """One kind of job. May be run any number of times for one job, also at the same time: what it
     writes before it returns must be the same each time, and all else is an effect of Done."""
@@ -39,7 +47,7 @@ class Work(Protocol):
     def kind(self) -> str: ...
 
     def run(self, job: Job, report: Report) -> Done:
-        """`report` takes what is done and of how much, and raises Conflict where the claim has
+        """`report` takes what is done and of how much, and raises LeaseLost where the claim has
         passed to another worker or the job is cancelled. A RungError says by `retryable` whether
         the job is tried again; any other error is."""
         ...
@@ -52,10 +60,19 @@ class Work(Protocol):
 class JobRunner:
     """Safe to run any number of times: only the last claim of a job can finish it."""
 
-    def __init__(self, store: Store, works: Sequence[Work], *, lease: timedelta = LEASE) -> None:
+    def __init__(
+        self,
+        store: Store,
+        works: Sequence[Work],
+        *,
+        lease: timedelta = LEASE,
+        longest_silence_s: float = LONGEST_SILENCE_S,
+    ) -> None:
         self._ledger = JobLedger(store)
         self._works = {work.kind: work for work in works}
         self._lease = lease
+        self._longest_silence_s = longest_silence_s
+        self._passed_on: set[str] = set()
         # Shared with forked children, of whom one may be killed while it works: so it holds a
         # time, which every process of the machine reads from the same clock, and no count.
         self._last_active = RawValue("d", time.monotonic())
@@ -63,6 +80,11 @@ class JobRunner:
     @property
     def kinds(self) -> Collection[str]:
         return self._works.keys()
+
+    @property
+    def passed_on(self) -> Collection[str]:
+        """Ids of jobs that this process gave back because they wait for another kind of worker."""
+        return self._passed_on
 
     def idle_s(self) -> float:
         """How long nothing has been done by this worker, its children included."""
@@ -81,11 +103,13 @@ class JobRunner:
             return False
         work = self._works[job.kind]
         try:
-            with _kept(self._ledger, job, self._lease, self._active) as report:
+            with self._kept(job) as report:
                 done = work.run(job, report)
             self._ledger.finish(job, done.effects, result=done.result)
-        except Conflict as error:
+        except LeaseLost as error:
             LOG.warning("job %s: %s", job.id, error)
+        except NotForThisWorker as told:
+            self._pass_on(job, str(told))
         except RungError as error:
             self._fail(work, job, str(error), retry=error.retryable)
         except Exception as error:  # whatever a library raises: the job must say why it failed
@@ -93,8 +117,18 @@ class JobRunner:
             self._fail(work, job, f"{type(error).__name__}: {error}", retry=True)
         return True
 
+    def _kept(self, job: Job) -> AbstractContextManager[Report]:
+        return _kept(self._ledger, job, self._lease, self._longest_silence_s, self._active)
+
     def _active(self) -> None:
         self._last_active.value = time.monotonic()
+
+    def _pass_on(self, job: Job, reason: str) -> None:
+        try:
+            self._ledger.release(job, reason)
+            self._passed_on.add(job.id)
+        except RungError as error:
+            LOG.warning("job %s could not be given back: %s", job.id, error)
 
     def _fail(self, work: Work, job: Job, reason: str, *, retry: bool) -> None:
         try:
@@ -107,23 +141,33 @@ class JobRunner:
 
 @contextmanager
 def _kept(
-    ledger: JobLedger, job: Job, lease: timedelta, active: Callable[[], None]
+    ledger: JobLedger,
+    job: Job,
+    lease: timedelta,
+    longest_silence_s: float,
+    active: Callable[[], None],
 ) -> Iterator[Report]:
     """Keeps the claim while the work goes on, from a thread that dies with the process."""
     over, lost = threading.Event(), threading.Event()
     told: list[tuple[int, int | None]] = []  # the newest progress, until the ledger has it
+    spoken = threading.Event()
 
     def beat() -> None:
-        silent = 0.0
+        silent = unheard = 0.0  # towards the ledger, and since the work last reported
         while not over.wait(TOLD_EVERY_S):
             silent += TOLD_EVERY_S
+            unheard = 0.0 if spoken.is_set() else unheard + TOLD_EVERY_S
+            spoken.clear()
+            if unheard > longest_silence_s:
+                LOG.error("job %s hangs: its lease is no longer renewed", job.id)
+                return
             active()
             if not told and silent < lease.total_seconds() / 3:
                 continue
             try:
                 ledger.renew(job, lease, told.pop() if told else None)
                 silent = 0.0
-            except Conflict:
+            except LeaseLost:
                 lost.set()
                 return
             except RungError as error:
@@ -131,12 +175,9 @@ def _kept(
 
     def report(done: int, total: int | None = None) -> None:
         if lost.is_set():
-            raise Conflict(
-                "RUNG-JOB-LEASE",
-                f"the job {job.id} has passed to another worker, or is cancelled",
-                way_out="Nothing is to be done: `rung jobs show` tells what became of it.",
-            )
+            raise LeaseLost(job.id)
         told[:] = [(done, total)]
+        spoken.set()
 
     thread = threading.Thread(target=beat, name=f"lease of {job.id}", daemon=True)
     thread.start()

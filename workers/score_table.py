@@ -19,7 +19,7 @@ from core.identity.pseudonym import pseudonym
 from core.store import Store
 from core.store.scores import ScoredRows
 from lab.point_in_time import told_tables
-from lab.snapshots.read_table import RawBatch, open_table
+from lab.snapshots.read_table import RawBatch, Table, open_table
 from router.batch_scoring import RUNGS, BatchScorer, Scored
 from workers.score_entities import EntityJoin
 from workers.score_output import MOMENT, SCHEMA, WORDS, Output
@@ -65,14 +65,7 @@ def score_table(
 
     Raises InvalidDocument for a table that cannot be read, Conflict where the output is there.
     """
-    if asked.output.exists() and asked.output.samefile(asked.table):
-        raise Conflict(
-            "RUNG-OUTPUT-EXISTS",
-            "the output is the table itself",
-            way_out="Name another file for the scores.",
-        )
-    output = Output(asked.output, overwrite=asked.overwrite)
-    table = open_table(asked.table)
+    table, output = open_both(asked.table, asked.output, overwrite=asked.overwrite)
 
     def named(entity: str) -> str:
         return pseudonym(secret, asked.tenant_id, entity)
@@ -88,6 +81,18 @@ def score_table(
     run.counts.ignored = tuple(sorted(set(table.names) - set(reader.sources)))
     run.forget()
     return run.counts
+
+
+def open_both(table: Path, output: Path, *, overwrite: bool) -> tuple[Table, Output]:
+    """Nothing is written yet. Raises as `score_table` does."""
+    opened = open_table(table)
+    if output.exists() and output.samefile(table):
+        raise Conflict(
+            "RUNG-OUTPUT-EXISTS",
+            "the output is the table itself",
+            way_out="Name another file for the scores.",
+        )
+    return opened, Output(output, overwrite=overwrite)
 
 
 class _Run:

@@ -54,8 +54,10 @@ def retry(job: Id, tenant: Tenant = DEFAULT_TENANT, as_json: AsJson = False) -> 
 
 @app.command("cancel")
 def cancel(job: Id, tenant: Tenant = DEFAULT_TENANT, as_json: AsJson = False) -> None:
-    """Call a queued or running job off. What it would have written is not written."""
-    _about(job, tenant, as_json, lambda ledger, found: ledger.cancel(tenant, found.id))
+    """Call a queued or running job off. Nothing of it takes effect."""
+    from core.jobs.cancel import cancel_job
+
+    _about(job, tenant, as_json, lambda ledger, found: cancel_job(ledger, tenant, found.id))
 
 
 def _about(

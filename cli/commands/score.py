@@ -122,13 +122,11 @@ def _pace(started: float) -> Callable[[int, int, int], None]:
 
 def _refuse_unready(home: "Home", tenant: str, order: "ScoreOrder", overwrite: bool) -> None:
     """What a worker would refuse later is told now."""
-    from lab.snapshots.read_table import open_table
     from router.batch_scoring import live_scorer
-    from workers.score_output import Output
+    from workers.score_table import open_both
 
     live_scorer(home.store, home.artifacts, tenant, order.decision)
-    open_table(order.table)
-    Output(order.output, overwrite=overwrite)
+    open_both(order.table, order.output, overwrite=overwrite)
 
 
 def _enqueued(home: "Home", tenant: str, order: "ScoreOrder", overwrite: bool) -> dict[str, Any]:

@@ -25,7 +25,7 @@ def serve(
             runtime = open_runtime(home)
             beside = None
             if with_worker:
-                from workers.run import start_worker
+                from workers.beside import start_worker
 
                 beside = start_worker(home.settings)
                 note("a worker runs beside the server")

@@ -1,7 +1,8 @@
 """What changes a corpus and the job that this causes are one transaction.
 
 Locks are taken in one order everywhere: the row of the job that is finished, then the row of the
-corpus, then its documents, then new jobs.
+corpus, then its documents, then new jobs. Under the lock of a corpus nobody waits for the row of
+a job that is there already: whoever holds it may be the one that waits for the corpus.
 """
 
 import hashlib
@@ -11,9 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select, update
 
 from core.contracts import Json
+from core.jobs.job import Job, read_job
+from core.jobs.job_rows import IS_OPEN, of_tenant
 from core.jobs.ledger import MAX_TRIES, JobLedger, enqueue
 from core.store.base import Base
 from core.store.documents import (
@@ -30,7 +33,8 @@ from core.store.documents import (
     make_ready,
     newest_marks,
 )
-from core.store.indexes import NewIndex, add_index, newest_index
+from core.store.indexes import IndexRow, NewIndex, add_index, newest_index, newest_of_each
+from core.store.tables import jobs
 
 EMBED, BUILD = "embed_documents", "build_index"  # kinds of jobs
 # Priorities: one changed article does not wait for a million new ones. LAST is behind all of these,
@@ -39,6 +43,8 @@ FRESH, BULK, LAST = 10, 0, -10
 DOCUMENTS_A_JOB = 200  # some four seconds of embedding on two cores
 CHARACTERS_A_JOB = 4_000_000  # what a batch of long documents may take of memory
 TOGETHER = timedelta(seconds=1)  # what changes in this time is built into one index
+EMBEDDERS = 2  # side by side in a cut-over; a third one's index is an old one
+ABANDONED = timedelta(days=30)  # an embedder that falls behind for so long has no worker any more
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,7 +82,7 @@ def remove_documents(
         gone = insert_tombstones(connection, which, ids, source=source, now=now)
         if gone:
             revision = bump_revision(connection, which, now)
-            enqueue_build(connection, which, revision, priority=FRESH, now=now)
+            enqueue_builds(connection, which, revision, priority=FRESH, now=now)
     return gone
 
 
@@ -131,7 +137,8 @@ def promote_judged(
     wanted = {document.id: document.content_hash for document in folder}
     marks = newest_marks(connection, which, list(wanted)).values()
     embedded = [mark.seq for mark in marks if mark.content_hash == wanted[mark.id]]
-    if make_ready(connection, which, embedded) or gone:
+    changed = make_ready(connection, which, embedded) > 0 or bool(gone)
+    if changed:
         revision = bump_revision(connection, which, now)
     live = {mark.id: mark.content_hash for mark in live_marks(connection, which).values()}
     current = newest_index(connection, which, judged.fingerprint)
@@ -142,7 +149,12 @@ def promote_judged(
         return True
     if current is None:  # better than none, until the first one is built
         add_index(connection, which, judged, revision=0, through=0, now=now)
-    enqueue_build(connection, which, revision, priority=FRESH, now=now)
+    if not changed:
+        # The build of the same revision may be ending: its row is locked, and whoever locked it
+        # waits for the corpus. To ask for that one again would wait for its row: a deadlock.
+        revision = bump_revision(connection, which, now)
+    own = judged.fingerprint
+    enqueue_builds(connection, which, revision, priority=FRESH, now=now, fingerprint=own)
     return False
 
 
@@ -194,6 +206,48 @@ def enqueue_build(
     )
 
 
+def enqueue_builds(
+    connection: Connection,
+    which: CorpusName,
+    revision: int,
+    *,
+    priority: int,
+    now: datetime,
+    fingerprint: str | None = None,
+) -> None:
+    """For `fingerprint`, whose worker asks, and for each other embedder that is kept up beside it.
+
+    The caller holds the lock of the corpus and has just made the revision, so no job of it is
+    there. Another embedder's build that waits already is moved on to it, so that what nobody
+    works on is one job, as old as the oldest change that it lacks.
+    """
+    waiting = _waiting_builds(connection, which)
+    kept = kept_up(newest_of_each(connection, which), waiting, now)
+    if fingerprint is None and len(kept) < 2:
+        enqueue_build(connection, which, revision, priority=priority, now=now)
+        return
+    for one in sorted({*kept, fingerprint} - {None}, key=str):
+        if one == fingerprint or not _moved_on(connection, which, waiting.get(str(one)), revision):
+            enqueue_build(connection, which, revision, priority=priority, now=now, fingerprint=one)
+
+
+def kept_up(
+    newest: Sequence[IndexRow], waiting: Mapping[str, Job], now: datetime
+) -> tuple[str, ...]:
+    """Of the EMBEDDERS whose indexes were registered last, those that follow the corpus: its index
+    is of the last revision that any holds, or it was or has been asked for within ABANDONED."""
+    rows = [row for row in newest if row.fingerprint is not None][:EMBEDDERS]
+    last = max((row.revision or 0 for row in rows), default=0)
+    since = now - ABANDONED
+    return tuple(
+        str(row.fingerprint)
+        for row in rows
+        if (row.revision or 0) >= last
+        or row.registered_at >= since
+        or ((job := waiting.get(str(row.fingerprint))) and job.created_at >= since)
+    )
+
+
 def corpus_of(tenant_id: str, payload: Mapping[str, Json]) -> CorpusName:
     """Which corpus a job of these kinds is for."""
     return CorpusName(
@@ -237,6 +291,33 @@ def _vanished(
         for mark in newest_marks(connection, which).values()
         if mark.source == "folder" and mark.state != "deleted" and mark.id not in kept
     ]
+
+
+def _waiting_builds(connection: Connection, which: CorpusName) -> dict[str, Job]:
+    """The oldest that is queued, by embedder."""
+    mine = (jobs.c.tenant_id == which.tenant_id) & (jobs.c.kind == BUILD)
+    queued = select(jobs).where(mine, IS_OPEN, jobs.c.state == "queued")
+    newest_first = queued.order_by(jobs.c.created_at.desc(), jobs.c.id)
+    found = map(read_job, connection.execute(newest_first))
+    return {
+        str(job.payload["fingerprint"]): job
+        for job in found
+        if job.payload["fingerprint"] is not None
+        and corpus_of(which.tenant_id, job.payload) == which
+    }
+
+
+def _moved_on(connection: Connection, which: CorpusName, job: Job | None, revision: int) -> bool:
+    """Whether it still waits. A row that another transaction holds is passed over: it is being
+    claimed, and to wait for it under the lock of the corpus could be for ever."""
+    if job is None:
+        return False
+    waits = of_tenant(which.tenant_id, job.id) & (jobs.c.state == "queued")
+    if connection.execute(select(jobs.c.id).where(waits).with_for_update(skip_locked=True)).first():
+        payload = {**job.payload, "revision": revision}
+        moved = update(jobs).where(waits).values(payload=payload, content_hash=_digest(payload))
+        return connection.execute(moved).rowcount == 1
+    return False
 
 
 def _told(which: CorpusName) -> dict[str, Json]:

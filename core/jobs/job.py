@@ -8,9 +8,22 @@ from typing import Any, Literal
 from sqlalchemy import Row
 
 from core.contracts import Json
+from core.errors import Conflict
 
 JobState = Literal["queued", "running", "done", "failed", "cancelled"]
 OPEN: tuple[JobState, ...] = ("queued", "running")
+
+
+class LeaseLost(Conflict):
+    """The claim of a job has passed to another worker, or the job is cancelled: what was done for
+    it leaves no effects."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(
+            "RUNG-JOB-LEASE",
+            f"the job {job_id} has passed to another worker, or is cancelled",
+            way_out="Nothing is to be done: `rung jobs show` tells what became of it.",
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

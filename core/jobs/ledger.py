@@ -33,7 +33,7 @@ from sqlalchemy.exc import IntegrityError
 
 from core.contracts import Json
 from core.errors import Conflict
-from core.jobs.job import OPEN, Job, JobState, read_job
+from core.jobs.job import OPEN, Job, JobState, LeaseLost, read_job
 from core.jobs.job_rows import IS_OPEN, JobRows, of_tenant, unknown_job
 from core.store.base import insert_new
 from core.store.post import post
@@ -42,6 +42,7 @@ from core.store.tables import NOTE_LENGTH, jobs
 WAKE = "job"  # the topic of the outbox
 MAX_TRIES = 5
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=1), timedelta(minutes=5)
+PASSED_ON = timedelta(seconds=5)  # who cannot do a job does not spin on it, and who can waits
 WAKE_AGAIN = timedelta(seconds=30)  # a broker may lose the message: filesystem:// lost 4 of 40
 KEPT = timedelta(days=90)  # what became of a job, for whoever looks into it a quarter later
 TURN = (jobs.c.priority.desc(), jobs.c.due_at, jobs.c.id)
@@ -57,6 +58,7 @@ class Swept:
 
 # What is written in the transaction that fails a job, for its reason.
 Failure = Callable[[Job, str], Callable[[Connection], None] | None]
+OnCancel = Callable[[Connection, Job], None]
 
 
 class JobLedger(JobRows):
@@ -94,7 +96,7 @@ class JobLedger(JobRows):
     def renew(
         self, job: Job, lease: timedelta, progress: tuple[int, int | None] | None = None
     ) -> None:
-        """Raises Conflict where the claim has passed to another worker, or the job is cancelled.
+        """Raises LeaseLost where the claim has passed to another worker, or the job is cancelled.
 
         `progress` is what is done, and of how much.
         """
@@ -110,7 +112,7 @@ class JobLedger(JobRows):
         *,
         result: Mapping[str, Json] | None = None,
     ) -> None:
-        """Done, with its `effects` in the same transaction. Raises Conflict, leaving none, where
+        """Done, with its `effects` in the same transaction. Raises LeaseLost, leaving none, where
         the claim has passed to another worker or the job is cancelled."""
         done = {"state": "done", "finished_at": self._store.now(), "result": result}
         self._change(job, done, effects)
@@ -124,7 +126,7 @@ class JobLedger(JobRows):
         effects: Callable[[Connection], None] | None = None,
     ) -> JobState:
         """Back into the queue after a pause, or failed, with `effects`, where the tries are used
-        up. Raises Conflict as `finish` does."""
+        up. Raises LeaseLost as `finish` does."""
         now = self._store.now()
         shown = reason[:NOTE_LENGTH].encode("utf-8", "replace").decode().replace("\0", " ")
         if retry and job.tries < job.max_tries:
@@ -134,11 +136,17 @@ class JobLedger(JobRows):
         self._change(job, {"state": "failed", "finished_at": now, "reason": shown}, effects)
         return "failed"
 
-    def cancel(self, tenant_id: str, job_id: str) -> Job:
-        """Whoever works on it can no longer finish it. Raises NotFound, and Conflict where it is
-        over already."""
+    def release(self, job: Job, reason: str, *, pause: timedelta = PASSED_ON) -> None:
+        """Back into the queue as if this claim had not been, for a worker that can do it. Raises
+        LeaseLost as `finish` does."""
+        values = {"state": "queued", "tries": job.tries - 1, "due_at": self._store.now() + pause}
+        self._change(job, values | {"reason": reason[:NOTE_LENGTH]})
+
+    def cancel(self, tenant_id: str, job_id: str, effects: OnCancel | None = None) -> Job:
+        """Whoever works on it can no longer finish it. `effects` are written in the same
+        transaction. Raises NotFound, and Conflict where it is over already."""
         values = {"state": "cancelled", "finished_at": self._store.now(), "token": None}
-        return self._by_hand(tenant_id, job_id, OPEN, values)
+        return self._by_hand(tenant_id, job_id, OPEN, values, effects)
 
     def retry(self, tenant_id: str, job_id: str) -> Job:
         """Once more from the start, with all its tries. Raises NotFound, and Conflict where it is
@@ -193,6 +201,7 @@ class JobLedger(JobRows):
         job_id: str,
         states: tuple[JobState, ...],
         values: dict[str, Any],
+        effects: OnCancel | None = None,
         *,
         wake: bool = False,
     ) -> Job:
@@ -211,6 +220,8 @@ class JobLedger(JobRows):
                 )
             if wake:
                 _wake(connection, tenant_id, job_id, row.kind, self._store.now())
+            if effects is not None:
+                effects(connection, read_job(row))
         return read_job(row)
 
     def _claim(self, which: ColumnElement[bool], lease: timedelta) -> Job | None:
@@ -236,11 +247,7 @@ class JobLedger(JobRows):
         )
         with self._store.writing() as connection:
             if connection.execute(update(jobs).where(held).values(values)).rowcount != 1:
-                raise Conflict(
-                    "RUNG-JOB-LEASE",
-                    f"the job {job.id} has passed to another worker, or is cancelled",
-                    way_out="Nothing is to be done: `rung jobs show` tells what became of it.",
-                )
+                raise LeaseLost(job.id)
             if effects is not None:
                 effects(connection)
 

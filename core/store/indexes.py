@@ -57,9 +57,8 @@ class Indexes(Base):
     def indexes_of(self, tenant_id: str, decision: str, corpus: str) -> tuple[IndexRow, ...]:
         """The newest of each embedder, the last to be registered first."""
         which = CorpusName(tenant_id=tenant_id, decision=decision, corpus=corpus)
-        newest = _newest(_of(which), indexes.c.fingerprint).order_by(indexes.c.seq.desc())
         with self.reading() as connection:
-            return tuple(_index(row) for row in connection.execute(newest))
+            return newest_of_each(connection, which)
 
     def forget_indexes(self, *, keep: int, older: timedelta = SETTLED) -> dict[str, list[str]]:
         """By tenant, the artifacts that no row names any more. The last `keep` of each corpus and
@@ -89,6 +88,12 @@ class Indexes(Base):
             if (row.tenant_id, row.artifact_id) not in named:
                 gone.setdefault(row.tenant_id, set()).add(row.artifact_id)
         return {tenant: sorted(ids) for tenant, ids in sorted(gone.items())}
+
+
+def newest_of_each(connection: Connection, which: CorpusName) -> tuple[IndexRow, ...]:
+    """The newest of each embedder, the last to be registered first."""
+    newest = _newest(_of(which), indexes.c.fingerprint).order_by(indexes.c.seq.desc())
+    return tuple(_index(row) for row in connection.execute(newest))
 
 
 def newest_index(connection: Connection, which: CorpusName, fingerprint: str) -> IndexRow | None:

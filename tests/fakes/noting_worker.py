@@ -1,6 +1,7 @@
 """A kind of job that only notes that it was done, and a worker process that does it."""
 
 import os
+import sys
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -9,6 +10,7 @@ from pathlib import Path
 from core.jobs import Job, JobLedger
 from core.settings import Settings
 from core.store import Store
+from workers.beside import end_with_parent
 from workers.run import run_worker
 from workers.runner import Done, Report, Work
 
@@ -50,5 +52,6 @@ def enqueue_note(ledger: JobLedger, word: str) -> str:
 
 
 if __name__ == "__main__":
+    end_with_parent(sys.argv[1:])
     noting = NotingWork(Path(os.environ["FAKE_LOG"]), float(os.environ.get("FAKE_SECONDS", "0")))
     run_worker(Settings.from_environment(os.environ), only(noting), lease=timedelta(seconds=2))

@@ -1,5 +1,7 @@
 """Documents and disks that no worker can do anything about, met by a worker's own processes."""
 
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,11 +17,32 @@ from tests.fakes.small_disk import small_disk
 from tests.fakes.worker_nursery import DEADLY, LEASE_S, RESCUE_S, SECONDS, Nursery
 from tests.faults.batch.corpus_audit import WHICH, corpus_of, current_index, faults_of
 from tests.terminal import environment
+from workers.beside import WorkerBeside
 
 PLACE = (WHICH.tenant_id, WHICH.decision, WHICH.corpus)
 # Nothing is rescued: that is done in the main process, which a deadly document would end.
 SEAMS = {LEASE_S: "1", RESCUE_S: "3600", SECONDS: "0"}
 PATIENCE_S = 180  # far above what it takes; reached only where one hangs
+
+
+class ForkedWorker:
+    """A worker of the nursery, for a WorkerBeside."""
+
+    def __init__(self, nursery: Nursery) -> None:
+        self._group = nursery.start(1)
+        (self._pid,) = self._group.pids
+        self.code: int | None = None
+
+    def wait(self) -> int:
+        (self.code,) = self._group.wait()
+        return self.code
+
+    def terminate(self) -> None:
+        if self.code is None:
+            os.kill(self._pid, signal.SIGTERM)
+
+    def kill(self) -> None:
+        self._group.send(signal.SIGKILL)
 
 
 @contextmanager
@@ -56,6 +79,37 @@ def test_a_document_that_kills_its_process_fails_alone(tmp_path: Path) -> None:
         assert {chunk.document for chunk in index.chunks} == {one.id for one in good}
         store_faults = faults_of(store, index, good)
         assert store_faults == ["9 rows of documents", "the row of bad is failed"]
+
+
+def test_a_document_that_kills_its_worker_fails_alone_where_one_is_beside(tmp_path: Path) -> None:
+    """A solo pool has no other process: each death is the worker's, and the next one goes on."""
+    env = environment(tmp_path / "home", **SEAMS)
+    settings = Settings.from_environment({n: v for n, v in env.items() if n.startswith("RUNG_")})
+    store = Store.open(settings.database_url, SystemClock())
+    good = corpus_of(8)
+    bad = NewDocument(id="bad", title="Bad", text=f"This one is {DEADLY}.")
+    put_documents(store, WHICH, [*good[:4], bad, *good[4:]], source="api", priority=BULK)
+    nursery = Nursery(env, tmp_path / "log")
+    started: list[ForkedWorker] = []
+
+    def start() -> ForkedWorker:
+        started.append(ForkedWorker(nursery))
+        return started[-1]
+
+    beside = WorkerBeside(start, first_pause_s=0.01)
+    beside.start()
+    try:
+        _wait(lambda: JobLedger(store).open_count() == 0)
+    finally:
+        beside.stop()
+        nursery.close()
+    (failed,) = store.failed_documents(*PLACE)
+    assert failed.id == "bad" and "did not finish" in str(failed.reason)
+    store_faults = faults_of(store, current_index(settings, store), good)
+    assert store_faults == ["9 rows of documents", "the row of bad is failed"]
+    *dead, last = (worker.code for worker in started)
+    assert dead and set(dead) == {-signal.SIGKILL} and last == 0
+    store.close()
 
 
 def test_a_full_disk_is_told_and_a_retry_after_it_is_enough(tmp_path: Path) -> None:

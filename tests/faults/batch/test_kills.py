@@ -42,7 +42,7 @@ from tests.terminal import environment
 from workers.run import run_until_idle
 
 DOCUMENTS = 500
-KILLS = 20
+KILLS, KILLS_OF_A_TEST = 20, 6  # make test-slow, make test
 BROKER_STOPS, BROKER_STALLS, DATABASE_CUTS = 2, 1, 4
 SEED = 3
 LEASE = timedelta(seconds=2)
@@ -170,13 +170,14 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> str:
     return identity
 
 
+@pytest.mark.parametrize("kills", [KILLS_OF_A_TEST, pytest.param(KILLS, marks=pytest.mark.slow)])
 def test_every_document_is_indexed_once_whatever_is_killed_cut_and_stopped(
-    site: Site, undisturbed: str
+    site: Site, undisturbed: str, kills: int
 ) -> None:
     sent = corpus_of(DOCUMENTS)
     for document in sent:
         put_documents(site.store, WHICH, [document], source="api", priority=BULK)
-    actions = [site.kill] * KILLS + [site.terminate, site.freeze]
+    actions = [site.kill] * kills + [site.terminate, site.freeze]
     actions += [site.stop_broker] * BROKER_STOPS + [site.stall_broker] * BROKER_STALLS
     actions += [site.cut_database] * DATABASE_CUTS
     crasher = Crasher(

@@ -133,6 +133,7 @@ def test_refusals_leave_nothing_behind(here: Loans, tmp_path: Path) -> None:
         ([], "RUNG-OUTPUT-EXISTS"),
         (["--every", "1x"], "RUNG-SCHEDULE-INTERVAL"),
         (["--enqueue"], "RUNG-OUTPUT-EXISTS"),
+        (["--output", here.table, "--enqueue", "--overwrite"], "RUNG-OUTPUT-EXISTS"),
         (["--tenant", "nobody", "--overwrite"], "RUNG-DECISION-UNKNOWN"),
     ):
         ended = run(here.home, *words, *more)

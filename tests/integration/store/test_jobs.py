@@ -365,3 +365,22 @@ def test_many_workers_share_the_jobs_without_one_twice(ledger: JobLedger) -> Non
     for thread in threads:
         thread.join()
     assert sorted(done) == sorted(ids)
+
+
+def test_a_job_for_another_worker_is_given_back_without_a_try(
+    ledger: JobLedger, clock: FixedClock
+) -> None:
+    job_id = enqueue(ledger, max_tries=1)
+    for _ in range(3):  # more often than it has tries
+        job = claimed(ledger, job_id)
+        ledger.release(job, "it waits for another")
+        assert state(ledger, job_id) == ("queued", 0, "it waits for another")
+        assert ledger.claim_next(["embed"], LEASE) is None
+        clock.advance(seconds=4)
+        assert ledger.claim_next(["embed"], LEASE) is None
+        clock.advance(seconds=1)
+        assert ledger.sweep() == Swept(requeued=0, failed=0, woken=1)
+    with pytest.raises(Conflict):
+        ledger.release(job, "by whoever has it no longer")
+    ledger.finish(claimed(ledger, job_id))
+    assert state(ledger, job_id)[:2] == ("done", 1)

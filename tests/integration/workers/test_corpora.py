@@ -13,8 +13,10 @@ from core.contracts import Json
 from core.embedding import TextEmbedder
 from core.errors import InvalidDocument
 from core.jobs import Job
-from core.jobs.corpus_jobs import FRESH, enqueue_build
+from core.jobs.corpus_jobs import FRESH, enqueue_build, promote_judged
 from core.store import Store
+from core.store.documents import NewDocument
+from core.store.indexes import NewIndex
 from tests.fakes.clock import FixedClock
 from tests.fakes.corpus_world import (
     PLACE,
@@ -183,6 +185,22 @@ def test_a_job_that_ran_twice_leaves_its_effects_once(world: CorpusWorld) -> Non
     assert [job.tries for job in world.jobs("embed_documents")] == [2]
 
 
+def test_training_asks_for_a_build_that_nobody_can_be_ending(world: CorpusWorld) -> None:
+    """Its key is new: whoever ends the build of the same corpus holds that row, and waits."""
+    new = [NewDocument(id="a", title="a", text="one")]
+    index = NewIndex(artifact_id="judged", fingerprint=HashingEmbedder().fingerprint)
+    world.put({"a": "one", "sent": "two"})
+    world.runner.run_next()
+    (before,) = world.ledger.open_jobs(WHICH.tenant_id, "build_index")
+    for further in (1, 2):
+        with world.store.writing() as connection:
+            assert not promote_judged(connection, WHICH, new, index, world.store.now())
+        asked = world.ledger.open_jobs(WHICH.tenant_id, "build_index")
+        assert len(asked) == 1 + further and before in asked
+    world.run()
+    assert world.held() == {"a": "one", "sent": "two"}
+
+
 # --- faults
 
 
@@ -328,17 +346,6 @@ def test_a_new_embedder_gets_an_index_beside_the_one_in_force(world: CorpusWorld
     assert (compared["same_space"], compared["documents_added"]) == (False, 0)
     assert compared["same_first"]["n"] == 12
     assert not catch_up(world.store, WHICH, other)
-
-
-def test_a_job_for_another_embedder_is_not_done_by_this_one(world: CorpusWorld) -> None:
-    world.put({"a": "one"})
-    world.run()
-    catch_up(world.store, WHICH, HashingEmbedder(salt="other "))
-    world.run()  # by the workers of before, who give it back until its tries are used up
-    reasons = [job.reason for job in world.jobs("embed_documents") if job.state == "failed"]
-    assert [str(reason).partition(":")[0] for reason in reasons] == ["RUNG-EMBEDDER-OTHER"]
-    assert world.states() == {"ready": 1}
-    assert world.row("hashing/64/other ") is None
 
 
 def test_an_index_of_another_embedder_cannot_be_loaded(world: CorpusWorld) -> None:

@@ -198,6 +198,11 @@ def test_what_cannot_be_scored_is_told_and_leaves_nothing(
         world.scored(table, tmp_path / "nowhere" / "out.parquet")
     with pytest.raises(Conflict, match="RUNG-OUTPUT-EXISTS"):
         world.scored(table, table, overwrite=True)
+    out.write_bytes(b"of the day before")
+    with pytest.raises(InvalidDocument, match="RUNG-TABLE-READ"):
+        world.scored(tmp_path / "late.parquet", out, overwrite=True)
+    assert out.read_bytes() == b"of the day before"
+    out.unlink()
     bad = [{**told[0], "amount": 1.0}, "no object"]
     (tmp_path / "half.jsonl").write_text("".join(json.dumps(row) + "\n" for row in bad))
     with pytest.raises(InvalidDocument, match="RUNG-TABLE-CONTENT"):

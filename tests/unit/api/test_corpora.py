@@ -5,15 +5,22 @@ import dataclasses
 import json
 import tracemalloc
 from collections.abc import AsyncIterator
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn
 
 import httpx
 import pytest
 
+from api.app import create_app
+from core.artifacts import ArtifactStore
+from core.embedding import TextEmbedder
 from core.jobs import Job, JobLedger
 from core.jobs.corpus_jobs import BULK, FRESH
 from core.store.documents import CorpusName
+from router.runtime import RELEASE, LadderParts, Runtime
+from tests.fakes.hashing_embedder import HashingEmbedder
 from tests.fakes.http_face import Face
+from tests.fakes.service import SPEC
 
 CORPUS = "/v1/corpora/support.corpus"
 DOCUMENTS = f"{CORPUS}/documents"
@@ -283,3 +290,37 @@ def test_ids_that_no_document_can_have(face: Face) -> None:
     for name in ("%00", "%ed%a0%80", "x" * 500):
         refused = face.send("GET", f"{DOCUMENTS}/{name}")
         assert 400 <= refused.status_code < 500, refused.text
+
+
+def test_documents_are_taken_where_no_index_is_there_to_answer_from(tmp_path: Path) -> None:
+    face, opened = Face(tmp_path), []
+    artifacts = ArtifactStore(tmp_path / "artifacts", b"key")
+
+    def door(parts: LadderParts, embedder: TextEmbedder | None) -> NoReturn:
+        opened.append(parts)
+        raise AssertionError("nothing is to be answered")
+
+    runtime = Runtime(
+        settings=face.settings,
+        store=face.store,
+        artifacts=artifacts,
+        embedder=HashingEmbedder,
+        door=door,
+        clock=face.clock,
+    )
+    for version in ("1", "2"):  # no model is in either release
+        written = SPEC if version == "1" else SPEC.replace("corpus: corpus", "corpus: articles")
+        release = artifacts.put("acme", RELEASE, {"decision.yaml": written.encode()})
+        face.store.register_release("acme", "support", release)
+        face.app = create_app(runtime, face.settings, face.clock)
+        corpus = "corpus" if version == "1" else "articles"
+        body = {"documents": [article("a")]}
+        sent = face.send("PUT", f"/v1/corpora/{corpus}/documents", json=body)
+        assert (sent.status_code, sent.json()["accepted"]) == (202, 1)
+        assert face.send("GET", f"/v1/corpora/{corpus}").json()["documents"]["waiting"] == 1
+        assert face.decide().status_code == 503
+    assert code(face.send("GET", "/v1/corpora/corpus")) == "RUNG-CORPUS-UNKNOWN"
+    for path in (tmp_path / "artifacts" / "acme" / "manifests").iterdir():
+        path.unlink()
+    assert face.send("GET", "/v1/corpora/articles").status_code == 200  # the spec is known
+    assert not opened

@@ -18,7 +18,9 @@ def ledger(face: Face) -> JobLedger:
 
 
 def enqueued(ledger: JobLedger, content: str = "hash", tenant: str = "acme") -> str:
-    return ledger.enqueue(tenant, "embed_documents", {"secret": "payload-4711"}, content)
+    return ledger.enqueue(
+        tenant, "embed_documents", {"secret": "payload-4711", "documents": []}, content
+    )
 
 
 def refusal(response: Any) -> tuple[int, str]:

@@ -124,7 +124,7 @@ def test_one_bad_request_spoils_no_other(kept: Kept) -> None:
         None,
         "RUNG-FACTS-VALUE",
         "RUNG-SCORE-KEY",
-        "RUNG-FACTS-NULL",
+        "RUNG-FACTS-TYPE",
     ]
 
 
