@@ -59,12 +59,17 @@ class FolderBroker:
         shutil.rmtree(self._away)
 
     def start(self) -> None:
-        self._messages.mkdir()
+        self._messages.mkdir(exist_ok=True)
 
     def stall(self) -> None:
         self._messages.rename(self._away)
 
     def resume(self) -> None:
+        """What a worker that was started meanwhile has sent is lost."""
+        if self._messages.exists():
+            gone = self._messages.with_name("gone")
+            self._messages.rename(gone)
+            shutil.rmtree(gone)
         self._away.rename(self._messages)
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from core.clock import SystemClock
 from core.jobs import JobLedger
 from core.jobs.corpus_jobs import BUILD, BULK, put_documents
@@ -65,6 +67,7 @@ def working(home: Path, log: Path, **settings: str) -> Iterator[tuple[Settings, 
         store.close()
 
 
+@pytest.mark.slow  # five workers die, each with its lease and its start
 def test_a_document_that_kills_its_process_fails_alone(tmp_path: Path) -> None:
     good = corpus_of(8)
     bad = NewDocument(id="bad", title="Bad", text=f"This one is {DEADLY}.")

@@ -1,4 +1,4 @@
-"""500 embedding jobs while workers are killed, their broker goes away and their database too.
+"""Embedding jobs while workers are killed, their broker goes away and their database too.
 
 On each of the pairs of broker and database that are documented, with real servers. The workers are
 those of production but for their embedder, which needs no model, and for a lease of seconds.
@@ -6,10 +6,11 @@ those of production but for their embedder, which needs no model, and for a leas
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 
 import psycopg
@@ -41,8 +42,10 @@ from tests.faults.batch.corpus_audit import (
 from tests.terminal import environment
 from workers.run import run_until_idle
 
-DOCUMENTS = 500
-KILLS, KILLS_OF_A_TEST = 20, 6  # make test-slow, make test
+SIZES = [  # documents, and kills of the whole group
+    pytest.param(100, 4, id="ci"),
+    pytest.param(500, 20, id="nightly", marks=pytest.mark.slow),
+]
 BROKER_STOPS, BROKER_STALLS, DATABASE_CUTS = 2, 1, 4
 SEED = 3
 LEASE = timedelta(seconds=2)
@@ -158,40 +161,43 @@ def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The identity of the index of the same documents, sent at once and embedded in peace."""
-    home = tmp_path_factory.mktemp("undisturbed") / "home"
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], str]:
+    return cache(lambda documents: _identity(tmp_path_factory.mktemp("home") / "home", documents))
+
+
+def _identity(home: Path, documents: int) -> str:
+    """Of the index of the same documents, sent at once and embedded in peace."""
     settings = Settings.from_environment({"RUNG_HOME": str(home)})
     store = Store.open(settings.database_url, SystemClock())
-    put_documents(store, WHICH, corpus_of(DOCUMENTS)[::-1], source="api", priority=BULK)
+    put_documents(store, WHICH, corpus_of(documents)[::-1], source="api", priority=BULK)
     run_until_idle(settings, hashing_works())
     identity = current_index(settings, store).identity
     store.close()
     return identity
 
 
-@pytest.mark.parametrize("kills", [KILLS_OF_A_TEST, pytest.param(KILLS, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("documents", "kills"), SIZES)
 def test_every_document_is_indexed_once_whatever_is_killed_cut_and_stopped(
-    site: Site, undisturbed: str, kills: int
+    site: Site, undisturbed: Callable[[int], str], documents: int, kills: int
 ) -> None:
-    sent = corpus_of(DOCUMENTS)
+    sent = corpus_of(documents)
     for document in sent:
         put_documents(site.store, WHICH, [document], source="api", priority=BULK)
     actions = [site.kill] * kills + [site.terminate, site.freeze]
     actions += [site.stop_broker] * BROKER_STOPS + [site.stall_broker] * BROKER_STALLS
     actions += [site.cut_database] * DATABASE_CUTS
     crasher = Crasher(
-        actions, lambda: embedded(site.store), total=DOCUMENTS, seed=SEED, look_s=0.02
+        actions, lambda: embedded(site.store), total=documents, seed=SEED, look_s=0.02
     )
     site.start()
     crasher.start()
     crasher.join(PATIENCE_S)
-    assert crasher.left == 0, f"{embedded(site.store)} of {DOCUMENTS} are embedded"
+    assert crasher.left == 0, f"{embedded(site.store)} of {documents} are embedded"
     site.group.kill()
     run_until_idle(site.settings, hashing_works(), lease=LEASE, timeout_s=PATIENCE_S)
     counts = job_counts(site.store)
-    assert counts.embed == {"done": DOCUMENTS}
+    assert counts.embed == {"done": documents}
     assert set(counts.build) == {"done"}
     index = current_index(site.settings, site.store)
     assert faults_of(site.store, index, sent) == []
-    assert index.identity == undisturbed
+    assert index.identity == undisturbed(documents)

@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.schemas import faults
 from tests.terminal import run, told
 
 
+@pytest.mark.slow  # a dozen processes, each of which loads a model
 def test_bench_embed(tmp_path: Path) -> None:
     words = ("bench", "embed", "--passages", 200, "--backend", "minilm-int8")
     measured = told(tmp_path / "home", *words)
