@@ -53,7 +53,8 @@ def told(home: Path, *words: str, code: int = 0) -> Any:
 
 
 def enqueued(ledger: JobLedger, content: str = "hash", **options: Any) -> str:
-    return ledger.enqueue("default", "embed_documents", {"of": content}, content, **options)
+    payload = {"of": content, "documents": []}
+    return ledger.enqueue("default", "embed_documents", payload, content, **options)
 
 
 def test_list_show_and_what_a_person_reads(home: Path, ledger: JobLedger) -> None:
@@ -72,7 +73,11 @@ def test_list_show_and_what_a_person_reads(home: Path, ledger: JobLedger) -> Non
     assert "[#####---------------] 30 of 120, about " in text
     assert text.splitlines()[-1] == "1 queued, 1 running, 0 done, 0 failed, 0 cancelled"
     shown = told(home, "show", first)
-    assert (shown["payload"], shown["progress"], shown["total"]) == ({"of": "a"}, 30, 120)
+    assert (shown["payload"], shown["progress"], shown["total"]) == (
+        {"of": "a", "documents": []},
+        30,
+        120,
+    )
     assert shown["seconds_left"] > 0
     ledger.finish(job, result={"documents": 120})
     assert told(home, "show", first[:23])["result"] == {"documents": 120}
