@@ -1,12 +1,14 @@
 """The same Idempotency-Key gets the same answer, and the work behind it is done once."""
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, TypeVar
 
 import anyio
 from fastapi import Header, Response
+from pydantic import BaseModel
 
 from api.context import Context
 from core.contracts import Json
@@ -15,6 +17,7 @@ from core.identity.keys import Principal
 from core.store import Claim, Replay, Store
 from core.store.idempotency import complete
 
+Body = TypeVar("Body", bound=BaseModel)
 REPLAYED = "Idempotency-Replayed"
 
 IdempotencyKey = Annotated[
@@ -56,7 +59,33 @@ async def abandoned_on_failure(context: Context, claim: Claim | None) -> AsyncIt
         raise
 
 
-def complete_alone(store: Store, claim: Claim, answer: Json) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """What every change of something that is there already is made of, beside its body."""
+
+    id: str
+    caller: Principal
+    context: Context
+    response: Response
+    key: str | None
+
+    async def once(
+        self, route: str, digest: str, body: type[Body], make: Callable[[], Body]
+    ) -> Body:
+        """What `make` tells, or what the first request with this Idempotency-Key was told."""
+        claim = await claimed(self.context, self.caller, self.key, route=route, digest=digest)
+        if isinstance(claim, Replay):
+            mark_replayed(self.response)
+            return body.model_validate(claim.response)
+        async with abandoned_on_failure(self.context, claim):
+            told = await self.context.run(make)
+            if claim is not None:
+                store = self.context.service.store
+                await self.context.run(_complete, store, claim, told.model_dump(mode="json"))
+        return told
+
+
+def _complete(store: Store, claim: Claim, answer: Json) -> None:
     """After an effect that cannot happen twice anyway, such as resolving a review."""
     with store.writing() as connection:
         complete(connection, claim, store.now(), answer, decision_id=None)

@@ -1,61 +1,19 @@
 """The work that waits, is done and was done: looked at, started once more, or called off."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
 from typing import Annotated, Literal
 
 from fastapi import Depends, Query, Response
 
 from api.auth import Operator, guarded_router
 from api.context import Context, Shared
-from api.idempotency import (
-    IdempotencyKey,
-    abandoned_on_failure,
-    claimed,
-    complete_alone,
-    mark_replayed,
-)
+from api.idempotency import Change, IdempotencyKey
 from api.schemas import JobBody, JobsBody, ScheduleBody, SchedulesBody, Word
-from core.identity.keys import Principal
 from core.jobs import Job, JobLedger, JobState, Schedules
 from core.jobs.cancel import cancel_job
 from core.jobs.job_rows import unknown_job
-from core.store import Replay
 
 router = guarded_router("/v1/jobs", subject="jobs")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Change:
-    """What every change of a job is made of. A body is neither needed nor read."""
-
-    id: str
-    caller: Principal
-    context: Context
-    response: Response
-    key: str | None
-
-    @property
-    def ledger(self) -> JobLedger:
-        return JobLedger(self.context.service.store)
-
-    async def once(self, verb: str, make: Callable[[str, str], Job]) -> JobBody:
-        """The job after `make`, or the answer to the first request with this Idempotency-Key."""
-        claim = await claimed(
-            self.context, self.caller, self.key, route=f"{verb} job {self.id}", digest=""
-        )
-        if isinstance(claim, Replay):
-            mark_replayed(self.response)
-            return JobBody.model_validate(claim.response)
-        async with abandoned_on_failure(self.context, claim):
-            job = await self.context.run(make, self.caller.tenant_id, self.id)
-            told = _told(job, self.context)
-            if claim is not None:
-                answer = told.model_dump(mode="json")
-                store = self.context.service.store
-                await self.context.run(complete_alone, store, claim, answer)
-        return told
 
 
 async def _change(
@@ -119,13 +77,23 @@ async def one(id: str, caller: Operator, context: Shared) -> JobBody:
 @router.post("/{id}/retry")
 async def retry(caller: Operator, change: Changing) -> JobBody:
     """Once more from the start, where it failed or was cancelled."""
-    return await change.once("retry", change.ledger.retry)
+    return await _once(change, "retry", JobLedger.retry)
 
 
 @router.post("/{id}/cancel")
 async def cancel(caller: Operator, change: Changing) -> JobBody:
     """Whoever works on it stops at its next report and can no longer finish it."""
-    return await change.once("cancel", partial(cancel_job, change.ledger))
+    return await _once(change, "cancel", cancel_job)
+
+
+async def _once(change: Change, verb: str, make: Callable[[JobLedger, str, str], Job]) -> JobBody:
+    """A body is neither needed nor read."""
+
+    def told() -> JobBody:
+        ledger = JobLedger(change.context.service.store)
+        return _told(make(ledger, change.caller.tenant_id, change.id), change.context)
+
+    return await change.once(f"{verb} job {change.id}", "", JobBody, told)
 
 
 def _told(job: Job, context: Context) -> JobBody:

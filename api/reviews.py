@@ -1,22 +1,15 @@
 """The queue for people: what waits, claiming it, resolving it as feedback, and putting it off."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Literal
 
 from fastapi import Depends, Query, Response
 
 from api.auth import Reviewer, guarded_router
-from api.context import Context, Shared
+from api.context import Shared
 from api.feedback import refuse_truth
-from api.idempotency import (
-    IdempotencyKey,
-    abandoned_on_failure,
-    claimed,
-    complete_alone,
-    mark_replayed,
-)
+from api.idempotency import Change, IdempotencyKey
 from api.json_body import Read, read_json
 from api.openapi import takes
 from api.schemas import (
@@ -30,41 +23,10 @@ from api.schemas import (
     SnoozeBody,
     Word,
 )
-from core.identity.keys import Principal
-from core.store import Replay, ReviewItem
+from core.store import ReviewItem
 from core.store.review_item import ReviewState
 
 router = guarded_router("/v1/reviews", subject="reviews")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Change:
-    """What every change of a review is made of, beside its body."""
-
-    id: str
-    caller: Principal
-    context: Context
-    response: Response
-    key: str | None
-
-    async def once(self, verb: str, digest: str, make: Callable[[], ReviewItem]) -> ReviewReceipt:
-        """The receipt of `make`, or of the first request with this Idempotency-Key."""
-        claim = await claimed(
-            self.context, self.caller, self.key, route=f"{verb} {self.id}", digest=digest
-        )
-        if isinstance(claim, Replay):
-            mark_replayed(self.response)
-            return ReviewReceipt.model_validate(claim.response)
-        async with abandoned_on_failure(self.context, claim):
-            receipt = ReviewReceipt.model_validate(await self.context.run(make))
-            if claim is not None:
-                answer = receipt.model_dump(mode="json")
-                store = self.context.service.store
-                await self.context.run(complete_alone, store, claim, answer)
-        return receipt
-
-    def who(self, body: ClaimBody) -> str:
-        return body.who or f"key:{self.caller.key_id}"
 
 
 async def _change(
@@ -113,9 +75,9 @@ async def claim(
 ) -> ReviewReceipt:
     """Holds the item for fifteen minutes; whoever holds it may claim it anew."""
     store = change.context.service.store
-    who = change.who(read.body)
+    who = _who(change, read.body)
     make = partial(store.claim_review, caller.tenant_id, change.id, who)
-    return await change.once("claim", read.digest, make)
+    return await _once(change, "claim", read.digest, make)
 
 
 @router.post("/{id}/resolve", openapi_extra=takes(ResolveBody))
@@ -133,12 +95,12 @@ async def resolve(
         store.resolve_review,
         caller.tenant_id,
         change.id,
-        change.who(body),
+        _who(change, body),
         body.truth,
         body.document,
         body.note,
     )
-    return await change.once("resolve", read.digest, make)
+    return await _once(change, "resolve", read.digest, make)
 
 
 @router.post("/{id}/snooze", openapi_extra=takes(SnoozeBody))
@@ -153,8 +115,20 @@ async def snooze(
         store.snooze_review,
         caller.tenant_id,
         change.id,
-        change.who(body),
+        _who(change, body),
         body.until,
         body.note,
     )
-    return await change.once("snooze", read.digest, make)
+    return await _once(change, "snooze", read.digest, make)
+
+
+def _who(change: Change, body: ClaimBody) -> str:
+    return body.who or f"key:{change.caller.key_id}"
+
+
+async def _once(
+    change: Change, verb: str, digest: str, make: Callable[[], ReviewItem]
+) -> ReviewReceipt:
+    return await change.once(
+        f"{verb} {change.id}", digest, ReviewReceipt, lambda: ReviewReceipt.model_validate(make())
+    )

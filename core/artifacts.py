@@ -13,7 +13,6 @@ import hmac
 import json
 import os
 import re
-import tempfile
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from typing import Any
 
 from core.contracts import Json
 from core.errors import CorruptArtifact, NotFound
+from core.whole_file import write_whole
 
 FORMAT = 1
 FRESH_S = 3600.0  # between the first file of an artifact and its manifest lie seconds
@@ -109,10 +109,11 @@ class ArtifactStore:
 
     def remove(self, tenant_id: str, artifact_ids: Collection[str]) -> int:
         """Each manifest first, so that no artifact is ever found without its files; then those
-        files that no other artifact holds. Returns how many artifacts were there."""
+        files that no other artifact holds. What was stored, also again, within FRESH_S stays.
+        Returns how many artifacts are gone."""
         folder = self._folder(tenant_id)
         gone = [folder / "manifests" / f"{name}.json" for name in artifact_ids if _ID.match(name)]
-        gone = [path for path in gone if path.exists()]
+        gone = [path for path in gone if path.exists() and _is_settled(path)]
         held = set().union(*map(_blobs, gone))
         for path in gone:
             path.unlink(missing_ok=True)
@@ -121,8 +122,7 @@ class ArtifactStore:
             held -= set().union(*map(_blobs, (folder / "manifests").glob("*.json")))
         for digest in sorted(held):
             blob = folder / "blobs" / digest[:2] / digest
-            # A file that was just asked to be there may belong to a manifest that is not yet.
-            if blob.exists() and time.time() - blob.stat().st_mtime > FRESH_S:
+            if blob.exists() and _is_settled(blob):
                 blob.unlink(missing_ok=True)
         return len(gone)
 
@@ -166,19 +166,14 @@ def _blobs(manifest: Path) -> set[str]:
         return set()  # removed by another process just now
 
 
+def _is_settled(path: Path) -> bool:
+    """What was just asked to be there may belong to a manifest, or a row, that is not yet."""
+    return time.time() - path.stat().st_mtime > FRESH_S
+
+
 def _write_once(path: Path, content: bytes) -> None:
     """Whole or not at all; a file that already holds this content stays, and is fresh again."""
     if path.exists() and path.read_bytes() == content:
         os.utime(path)
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_whole(path, content)

@@ -9,13 +9,12 @@ it comes out the same to the byte, so processes that do so at once do not distur
 
 import hashlib
 import json
-import os
-import tempfile
 from pathlib import Path
 
 from safetensors.numpy import load_file
 
 from core.errors import InvalidSettings
+from core.whole_file import write_whole
 from rankers import minilm
 from rankers.onnx_graph import RECIPE, Precision, minilm_graph
 
@@ -40,9 +39,8 @@ def onnx_model(precision: Precision, models: Path) -> bytes:
         "sha256": hashlib.sha256(content).hexdigest(),
     }
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _write_whole(folder / MODEL, content)
-        _write_whole(folder / MANIFEST, json.dumps(manifest, sort_keys=True).encode())
+        write_whole(folder / MODEL, content)
+        write_whole(folder / MANIFEST, json.dumps(manifest, sort_keys=True).encode())
     except OSError as error:
         raise InvalidSettings(
             "RUNG-SETTING-HOME",
@@ -59,16 +57,3 @@ def _verified(folder: Path) -> bytes | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return content if hashlib.sha256(content).hexdigest() == told else None
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

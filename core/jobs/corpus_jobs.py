@@ -171,16 +171,7 @@ def enqueue_embed(
     """With a `fingerprint` only a worker with that embedder does it; else any."""
     payload: dict[str, Json] = {**_told(which), "documents": list(seqs)}
     payload["fingerprint"] = fingerprint
-    return enqueue(
-        connection,
-        tenant_id=which.tenant_id,
-        kind=EMBED,
-        payload=payload,
-        content_hash=_digest(payload),
-        now=now,
-        priority=priority,
-        max_tries=max_tries,
-    )
+    return _enqueue(connection, which, EMBED, payload, priority, now, max_tries=max_tries)
 
 
 def enqueue_build(
@@ -194,16 +185,7 @@ def enqueue_build(
 ) -> str:
     """Once for each revision; the first to run makes those of the revisions before needless."""
     payload: dict[str, Json] = {**_told(which), "revision": revision, "fingerprint": fingerprint}
-    return enqueue(
-        connection,
-        tenant_id=which.tenant_id,
-        kind=BUILD,
-        payload=payload,
-        content_hash=_digest(payload),
-        now=now,
-        priority=priority,
-        wait=TOGETHER,
-    )
+    return _enqueue(connection, which, BUILD, payload, priority, now, wait=TOGETHER)
 
 
 def enqueue_builds(
@@ -318,6 +300,30 @@ def _moved_on(connection: Connection, which: CorpusName, job: Job | None, revisi
         moved = update(jobs).where(waits).values(payload=payload, content_hash=_digest(payload))
         return connection.execute(moved).rowcount == 1
     return False
+
+
+def _enqueue(
+    connection: Connection,
+    which: CorpusName,
+    kind: str,
+    payload: Mapping[str, Json],
+    priority: int,
+    now: datetime,
+    *,
+    max_tries: int = MAX_TRIES,
+    wait: timedelta = timedelta(0),
+) -> str:
+    return enqueue(
+        connection,
+        tenant_id=which.tenant_id,
+        kind=kind,
+        payload=payload,
+        content_hash=_digest(payload),
+        now=now,
+        priority=priority,
+        max_tries=max_tries,
+        wait=wait,
+    )
 
 
 def _told(which: CorpusName) -> dict[str, Json]:
