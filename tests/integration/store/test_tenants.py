@@ -50,6 +50,7 @@ LEDGER_WIDE = {
     "claim_next",
     "renew",
     "finish",
+    "release",
     "fail",
     "sweep",
     "prune",
