@@ -25,7 +25,9 @@ import yaml
 
 if TYPE_CHECKING:
     from core.contracts import Decision, Request
-    from router.runtime import LadderParts, Live, Runtime
+    from router.live import Live
+    from router.parts import LadderParts
+    from router.runtime import Runtime
 
 TENANT, NAME = "bench", "bench_score"
 NUMBERS, INTEGERS = 16, 4
@@ -202,7 +204,7 @@ def drawn(source: np.random.Generator, start: int, rows: int) -> Any:
 def _release(seed: int) -> None:
     """Fits a model on drawn labels and makes it live, as files that are read again."""
     from cli.home import open_home
-    from router.runtime import RELEASE
+    from router.parts import RELEASE
 
     with open_home() as home:
         parts = _parts(seed)
@@ -219,9 +221,9 @@ def _parts(seed: int) -> "LadderParts":
     from lab.table_data import categorical_of
     from llm import Prompts
     from router.batch_facts import FactColumns, feature_columns
+    from router.parts import LadderParts
     from router.policy import CostPolicy
     from router.risk import BoostedTrees, RiskModel
-    from router.runtime import LadderParts
     from router.support import SupportModel
     from rules.ruleset import RulesEngine
 

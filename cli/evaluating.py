@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from cli.home import Home
     from core.store import Version
     from lab.snapshots import Snapshot
-    from router.runtime import Live
+    from router.live import Live
 
 Progress = Callable[[str, int, int], None]
 
@@ -157,8 +157,8 @@ def _by_fields(
     from core.artifacts import under
     from lab.table_data import read_table
     from lab.train_table import judge_table
+    from router.parts import RELEASE
     from router.risk import RiskModel
-    from router.runtime import RELEASE
     from rules.ruleset import RulesEngine
 
     files = home.artifacts.get(tenant, live.ladder.release, RELEASE).files

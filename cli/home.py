@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from core.settings import Settings
     from core.store import Store
     from llm import LanguageDoor
-    from router.runtime import LadderParts, Runtime
+    from router.parts import LadderParts
+    from router.runtime import Runtime
 
 
 @dataclass(frozen=True, kw_only=True)

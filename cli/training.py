@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lab.snapshots import Snapshot
     from lab.train_decision import Only, Written
     from rankers.index import HybridIndex
-    from router.runtime import LadderParts
+    from router.parts import LadderParts
 
 Progress = Callable[[str, int, int], None]
 EVALUATION = "evaluation"
@@ -110,7 +110,7 @@ def retrain(home: "Home", tenant: str, version: "Version", progress: Progress) -
     from lab.train_decision import Written
     from llm import Prompts
     from llm.prompting import TASKS
-    from router.runtime import RELEASE
+    from router.parts import RELEASE
 
     lineage = Lineage.from_json(version.lineage)
     if lineage.snapshot is None:
@@ -194,7 +194,7 @@ def _parts(
 ) -> "LadderParts | None":
     if base is None:
         return None
-    from router.runtime import RELEASE, LadderParts
+    from router.parts import RELEASE, LadderParts
 
     return LadderParts.from_files(
         home.artifacts.get(tenant, base, RELEASE).files, indexes, embedder
@@ -211,8 +211,8 @@ def _fit_table(
     from lab.reproducible import one_blas_thread
     from lab.table_data import read_table
     from lab.train_table import train_table
+    from router.parts import LadderParts
     from router.policy import CostPolicy
-    from router.runtime import LadderParts
     from router.support import SupportModel
     from rules.ruleset import RulesEngine
 
@@ -277,7 +277,7 @@ def _register(
         read_environment,
         version_id,
     )
-    from router.runtime import RELEASE
+    from router.parts import RELEASE
 
     release = home.artifacts.put(tenant, RELEASE, fitted.parts.to_files(), {"decision": spec.name})
     told = fitted.evaluation.model_dump_json().encode()

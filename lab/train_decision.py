@@ -39,10 +39,10 @@ from rankers.retriever import Retriever
 from router.intent import IntentModel
 from router.ladder import Ladder
 from router.language import LanguageDetector
+from router.parts import COVERED, LadderParts, build_ladder
 from router.policy import CostPolicy
 from router.risk import RiskModel
 from router.rungs import Models
-from router.runtime import COVERED, LadderParts, build_ladder
 from router.support import SupportModel
 from rules.ruleset import RulesEngine
 

@@ -21,9 +21,9 @@ from core.spec import DecisionSpec, parse_spec
 from core.store import Store
 from router.batch_facts import FactColumns, facts_read, feature_columns
 from router.batch_rules import spoken
+from router.parts import RELEASE, LadderParts
 from router.policy import CostPolicy, cheapest_outcome
 from router.risk import RiskModel
-from router.runtime import RELEASE, LadderParts
 
 RUNGS = ("rules", "classical", PERSON)
 NEAR = 1e-9  # of the money at stake; a sum of three doubles is off by 1e-15 of it

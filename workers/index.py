@@ -12,6 +12,7 @@ from core.jobs.corpus_jobs import BUILD, corpus_of, enqueue_builds
 from core.store import Store
 from core.store.documents import CorpusContent, CorpusName, bump_revision, lock_corpus
 from core.store.indexes import NewIndex, add_newer_index, newest_of_each
+from core.store.vectors import forget_vectors
 from workers.embedding import SharedEmbedder
 from workers.runner import Done, Report
 
@@ -40,14 +41,14 @@ class BuildIndex:
                 f"the corpus '{which.corpus}' has no document left to index",
                 way_out="Send one; until then nothing of this corpus is found.",
             )
-        new, told = self._build(which, content, embedder, report)
+        new, told, dropped = self._build(which, content, embedder, report)
 
         def effects(connection: Connection) -> None:
             now = self._store.now()
             revision = lock_corpus(connection, which, now)
             rows = newest_of_each(connection, which)
             joins = rows and all(row.fingerprint not in (None, new.fingerprint) for row in rows)
-            add_newer_index(
+            is_newest = add_newer_index(
                 connection,
                 which,
                 new,
@@ -55,6 +56,8 @@ class BuildIndex:
                 through=content.deletions_through,
                 now=now,
             )
+            if is_newest:
+                forget_vectors(connection, which.tenant_id, new.fingerprint, dropped)
             if joins and revision > content.revision:
                 # Who changed the corpus meanwhile did not know of an embedder beside its own.
                 revision = bump_revision(connection, which, now)  # a job that is surely not there
@@ -83,31 +86,38 @@ class BuildIndex:
         content: CorpusContent,
         embedder: TextEmbedder,
         report: Report,
-    ) -> tuple[NewIndex, dict[str, Any]]:
-        from rankers.corpora import build_index, chunks_of, put_index, verified  # FAISS
+    ) -> tuple[NewIndex, dict[str, Any], frozenset[str]]:
+        """The index, what is to be told of it, and the texts that went since the one before."""
+        from rankers.corpora import build_index, chunks_of, compared, put_verified  # FAISS
 
         cache = self._store.vectors(which.tenant_id)
         built = build_index(chunks_of(content.documents), embedder, cache, progress=report)
-        index, verification = verified(built)
+        artifact, index, verification = put_verified(self._artifacts, which.tenant_id, built)
         told: dict[str, Any] = {"documents": len(content.documents), **verification}
-        compared = self._compared(which, index)
-        if compared is not None:
-            told["compared"] = compared
-        artifact = put_index(self._artifacts, which.tenant_id, index)
+        before = self._before(which, index.fingerprint)
+        comparison = None if before is None else compared(before, index)
+        if comparison is not None:
+            told["compared"] = comparison
+        dropped: frozenset[str] = frozenset()
+        if before is not None and before.fingerprint == index.fingerprint:
+            dropped = _texts(before) - _texts(index)
         new = NewIndex(artifact_id=artifact, fingerprint=index.fingerprint, report=told)
-        return new, {"artifact": artifact, "revision": content.revision, **told}
+        return new, {"artifact": artifact, "revision": content.revision, **told}, dropped
 
-    def _compared(self, which: CorpusName, index: "HybridIndex") -> dict[str, Any] | None:
-        """What changes for whoever asks: against this embedder's index of before or, where it has
-        none yet, against the newest of another's, which stays in force for that one."""
-        from rankers.corpora import compared, load_index
+    def _before(self, which: CorpusName, fingerprint: str) -> "HybridIndex | None":
+        """What the new one takes the place of: this embedder's index or, where it has none yet,
+        the newest of another's, which stays in force for that one."""
+        from rankers.corpora import load_index
 
         rows = self._store.indexes_of(which.tenant_id, which.decision, which.corpus)
-        own = [row for row in rows if row.fingerprint == index.fingerprint]
+        own = [row for row in rows if row.fingerprint == fingerprint]
         for row in (own or rows)[:1]:
             try:
-                before = load_index(self._artifacts, which.tenant_id, row.artifact_id)
+                return load_index(self._artifacts, which.tenant_id, row.artifact_id)
             except RungError:
                 return None  # lost or of another version: there is nothing to compare with
-            return compared(before, index)
         return None
+
+
+def _texts(index: "HybridIndex") -> frozenset[str]:
+    return frozenset(chunk.whole for chunk in index.chunks)

@@ -37,6 +37,7 @@ class Pulse:
             self._outbox.prune,
             self._ledger.prune,
             store.prune_idempotency,
+            store.prune_scores,
             DatabaseBudget(store, per_day={}).sweep,
             *prune,
         )

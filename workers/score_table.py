@@ -25,7 +25,6 @@ from workers.score_entities import EntityJoin
 from workers.score_output import MOMENT, SCHEMA, WORDS, Output
 from workers.score_rows import Admitted, RowReader
 
-KEPT_AFTER_EXPIRY = timedelta(days=30)  # a stale score may still be asked for
 Progress = Callable[[int, int, int], None]  # rows scored; how much of how much was read
 
 
@@ -79,7 +78,6 @@ def score_table(
             output.write(run.scored(batch, reader.admitted(batch)))
             progress(run.counts.rows, *table.progress())
     run.counts.ignored = tuple(sorted(set(table.names) - set(reader.sources)))
-    run.forget()
     return run.counts
 
 
@@ -117,12 +115,6 @@ class _Run:
             self._keep(keys, scored)
         self._count(admitted, scored)
         return self._written(batch, admitted, keys, scored)
-
-    def forget(self) -> None:
-        if self._keeps:
-            before = self._asked.scored_at - KEPT_AFTER_EXPIRY
-            name = self._scorer.spec.name
-            self._store.forget_scores(self._asked.tenant_id, name, expired_before=before)
 
     def _keys(self, admitted: Admitted) -> Any:
         """As they stand in the table: who reads the output joins it with its own."""

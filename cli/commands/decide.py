@@ -13,7 +13,7 @@ from cli.told import DEFAULT_TENANT, AsJson, Tenant, errors_told, note
 from core.text_file import read_text
 
 if TYPE_CHECKING:
-    from router.runtime import Live
+    from router.live import Live
 
 Spec = Annotated[
     str, typer.Argument(help="A trained decision's name or folder, or a rule file such as r.yaml.")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, select, tuple_
 
 from core.errors import InvalidSettings
 from core.identity.pseudonym import pseudonym
@@ -17,6 +17,7 @@ from core.store.columns import Word
 from core.store.tables import scores
 
 MOST_ASKED = 1_000  # keys a statement: SQLite admits 32,766 parameters
+KEPT_AFTER_EXPIRY = timedelta(days=30)  # a stale score may still be asked for
 ROWS_A_TRANSACTION = 10_000  # SQLite has one writer, and a decision must not wait a second for it
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -123,15 +124,18 @@ class Scores(Base):
             }
         return found
 
-    def forget_scores(self, tenant_id: str, decision: str, *, expired_before: datetime) -> int:
-        """How many went."""
-        of = scores.c
-        mine = (of.tenant_id == tenant_id) & (of.decision == decision)
-        with self.writing() as connection:
-            gone = connection.execute(
-                delete(scores).where(mine, of.expires_at < expired_before)
-            ).rowcount
-        return int(gone)
+    def prune_scores(self) -> int:
+        """Of every tenant, forgets those that expired long ago. Returns their number."""
+        key = tuple_(scores.c.tenant_id, scores.c.decision, scores.c.key)
+        old = select(*key.clauses).where(scores.c.expires_at < self.now() - KEPT_AFTER_EXPIRY)
+        doomed = key.in_(old.limit(ROWS_A_TRANSACTION))
+        gone = 0
+        while True:
+            with self.writing() as connection:
+                part = connection.execute(delete(scores).where(doomed)).rowcount
+            gone += part
+            if part < ROWS_A_TRANSACTION:
+                return gone
 
 
 def _upsert(connection: Connection, rows: list[tuple[Any, ...]]) -> None:

@@ -1,13 +1,13 @@
 """Vectors of texts that were embedded before, of one tenant, by embedder and digest of the text."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
-from sqlalchemy import select
+from sqlalchemy import Connection, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from core.embedding import FloatArray, VectorCache
+from core.embedding import FloatArray, VectorCache, text_digest
 from core.store.base import Base
 from core.store.tables import vectors
 
@@ -52,6 +52,16 @@ class TenantVectors:
             ]
             with self._store.writing() as connection:
                 connection.execute(statement, rows)
+
+
+def forget_vectors(
+    connection: Connection, tenant_id: str, fingerprint: str, texts: Iterable[str]
+) -> None:
+    """In a transaction of the caller's. Whoever still needs one of them embeds it again."""
+    of = vectors.c
+    mine = (of.tenant_id == tenant_id) & (of.fingerprint == fingerprint)
+    for part in _parts(sorted(map(text_digest, texts))):
+        connection.execute(delete(vectors).where(mine, of.text_digest.in_(part)))
 
 
 def _parts(items: Sequence[T]) -> Iterator[Sequence[T]]:

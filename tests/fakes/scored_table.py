@@ -23,9 +23,10 @@ from lab.table_data import categorical_of
 from llm import ExtractiveDoor, LanguageDoor
 from llm.prompting import Prompts
 from router.batch_scoring import BatchScorer, live_scorer
+from router.parts import RELEASE, LadderParts
 from router.policy import CostPolicy
 from router.risk import BoostedTrees, RiskModel
-from router.runtime import RELEASE, LadderParts, Runtime
+from router.runtime import Runtime
 from router.support import SupportModel
 from rules.ruleset import RulesEngine
 from tests.fakes.clock import FixedClock

@@ -22,8 +22,9 @@ from rankers.corpora import CHUNKER, build_index, chunks_of
 from rankers.quality import QualityHead, QualityScorer
 from rankers.ranker import HybridRanker
 from rankers.retriever import Retriever
+from router.parts import RELEASE, LadderParts
 from router.policy import CostPolicy
-from router.runtime import RELEASE, LadderParts, Runtime
+from router.runtime import Runtime
 from router.support import SupportModel
 from rules.ruleset import RulesEngine
 from tests.fakes.hashing_embedder import HashingEmbedder

@@ -1,12 +1,15 @@
 """A process that serves meets new indexes and deletions while it goes on answering."""
 
 import asyncio
+import threading
 from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from core.artifacts import Artifact, ArtifactStore
 from core.contracts import Decision
 from core.spec import parse_spec
 from core.store import Store
@@ -16,8 +19,10 @@ from llm import ExtractiveDoor, Prompts
 from rankers.quality import QualityHead, QualityScorer
 from rankers.ranker import HybridRanker
 from rankers.retriever import Retriever
+from router.live import LOOK_AGAIN_S
+from router.parts import RELEASE, LadderParts
 from router.policy import CostPolicy
-from router.runtime import LOOK_AGAIN_S, RELEASE, LadderParts, Runtime
+from router.runtime import Runtime
 from router.support import SupportModel
 from rules.ruleset import RulesEngine
 from tests.fakes.clock import FixedClock
@@ -42,6 +47,27 @@ CORPUS = {
 QUESTION = {"message": "when does my transfer arrive?"}
 
 
+class SlowArtifacts(ArtifactStore):
+    """Its files take until the test lets them go."""
+
+    def __init__(self, root: Path, key: bytes) -> None:
+        super().__init__(root, key)
+        self._free = threading.Event()
+        self._free.set()
+
+    def get(self, tenant_id: str, artifact_id: str, kind: str) -> Artifact:
+        assert self._free.wait(60)
+        return super().get(tenant_id, artifact_id, kind)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        self._free.clear()
+        try:
+            yield
+        finally:
+            self._free.set()
+
+
 class Serving:
     """The decision `support` over the corpus of a world, whose jobs the test runs."""
 
@@ -60,10 +86,11 @@ class Serving:
             self.opened += 1
             return ExtractiveDoor()
 
+        self.artifacts = SlowArtifacts(folder / "artifacts", b"key")
         self.runtime = Runtime(
             settings=settings,
             store=self.store,
-            artifacts=self.world.artifacts,
+            artifacts=self.artifacts,
             embedder=HashingEmbedder,
             door=door,
             clock=self.clock,
@@ -121,9 +148,11 @@ def run(talk: Callable[[], Coroutine[Any, Any, None]]) -> None:
     asyncio.run(talk())
 
 
-async def a_look() -> None:
-    """As long as a process may go on with what is not the newest."""
+async def a_look(serving: Serving) -> None:
+    """As long as a process may go on with what is not the newest, and what loads for it."""
     await asyncio.sleep(LOOK_AGAIN_S + 0.05)
+    await serving.runtime.live("acme", "support")
+    await serving.runtime.renewed()
 
 
 def test_a_new_index_is_swapped_in_and_named_in_the_trace(serving: Serving) -> None:
@@ -132,10 +161,10 @@ def test_a_new_index_is_swapped_in_and_named_in_the_trace(serving: Serving) -> N
         found, index = await serving.ask()
         assert "arrival" in found and index == before.identity[:12]
         serving.world.put({"soon": "When a transfer arrives: a transfer arrives at once."})
-        await a_look()
+        await a_look(serving)
         assert await serving.ask() == (found, index)  # not yet embedded
         serving.world.run()
-        await a_look()
+        await a_look(serving)
         found, index = await serving.ask()
         assert "soon" in found
         assert index == serving.world.index().identity[:12] != before.identity[:12]
@@ -149,7 +178,7 @@ def test_a_request_under_way_ends_on_what_it_began_with(serving: Serving) -> Non
         old = await serving.runtime.live("acme", "support")
         serving.world.put({"soon": "a transfer arrives at once"})
         serving.world.run()
-        await a_look()
+        await a_look(serving)
         new = await serving.runtime.live("acme", "support")
         assert new.parts.intents is old.parts.intents
         request = serving.runtime.request(old.spec, "acme", QUESTION)
@@ -161,22 +190,43 @@ def test_a_request_under_way_ends_on_what_it_began_with(serving: Serving) -> Non
     run(talk)
 
 
+def test_nobody_waits_for_an_index_that_loads(serving: Serving) -> None:
+    """What was live answers meanwhile, and at once without what is deleted meanwhile."""
+
+    async def talk() -> None:
+        before = await serving.ask()
+        with serving.artifacts.held():
+            serving.world.put({"soon": "a transfer arrives at once"})
+            serving.world.run()
+            await asyncio.sleep(LOOK_AGAIN_S + 0.05)
+            assert await serving.ask() == before
+            serving.world.delete("arrival")
+            await asyncio.sleep(LOOK_AGAIN_S + 0.05)
+            found, index = await serving.ask()
+            assert index == before[1] and found and "arrival" not in found
+        await serving.runtime.renewed()
+        found, index = await serving.ask()
+        assert "soon" in found and "arrival" not in found and index != before[1]
+
+    run(talk)
+
+
 def test_what_is_deleted_is_gone_though_no_worker_runs(serving: Serving) -> None:
     async def talk() -> None:
         assert "arrival" in (await serving.ask())[0]
         serving.world.delete("arrival")
-        await a_look()
+        await a_look(serving)
         found, index = await serving.ask()
         assert set(found) == {"post", "fees"}
         assert index == undisturbed(CORPUS).identity[:12]  # of before: the rest is hidden
         serving.world.delete("post", "fees")
-        await a_look()
+        await a_look(serving)
         assert (await serving.ask())[0] == ()
         serving.world.put({"arrival": "A transfer arrives on the day after."})
-        await a_look()
+        await a_look(serving)
         assert (await serving.ask())[0] == ()  # what it said before stays gone
         serving.world.run()
-        await a_look()
+        await a_look(serving)
         found, index = await serving.ask()
         assert found == ("arrival",)
         assert index == serving.world.index().identity[:12]
@@ -206,7 +256,7 @@ def test_an_index_that_does_not_load_is_not_swapped_in_and_deletions_still_count
         manifest = tmp_path / "artifacts" / "acme" / "manifests" / f"{row.artifact_id}.json"
         manifest.write_text(manifest.read_text().replace("index", "indey"))
         serving.world.delete("arrival")
-        await a_look()
+        await a_look(serving)
         found, index = await serving.ask()
         assert index == before and "arrival" not in found and found
         assert serving.runtime.ready() == {"store": True, "support": False}
@@ -221,7 +271,7 @@ def test_another_embedders_index_is_nothing_to_this_process(serving: Serving) ->
         catch_up(serving.store, WHICH, other)
         serving.world.run(serving.world.runner_of(lambda: other))
         assert serving.world.row(other.fingerprint) is not None
-        await a_look()
+        await a_look(serving)
         assert await serving.ask() == answered
 
     run(talk)

@@ -7,7 +7,8 @@ import pytest
 
 from core.errors import InvalidRequest
 from core.store import Store
-from core.store.scores import ScoredRows
+from core.store.scores import KEPT_AFTER_EXPIRY, ROWS_A_TRANSACTION, ScoredRows
+from tests.fakes.clock import FixedClock
 
 AT = datetime(2026, 1, 5, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -64,13 +65,18 @@ def test_fresh_until_it_expires_or_another_release_is_live(store: Store) -> None
     assert not one.is_fresh("r2", last) and not one.is_fresh(None, last)
 
 
-def test_what_is_long_over_is_forgotten(store: Store) -> None:
-    store.keep_scores("acme", "loans", rows(["old"]))
+def test_what_is_long_over_is_forgotten(store: Store, clock: FixedClock) -> None:
+    keys = [f"old {n}" for n in range(ROWS_A_TRANSACTION + 1)]
+    store.keep_scores("acme", "loans", rows(keys))
     store.keep_scores("acme", "loans", rows(["new"], AT + 2 * DAY))
     store.keep_scores("other", "loans", rows(["old"]))
-    assert store.forget_scores("acme", "loans", expired_before=AT + 2 * DAY) == 1
-    assert set(store.scores("acme", "loans", ["old", "new"])) == {"new"}
-    assert set(store.scores("other", "loans", ["old"])) == {"old"}
+    assert clock.now() == AT
+    clock.advance(days=1 + KEPT_AFTER_EXPIRY.days)
+    assert store.prune_scores() == 0
+    clock.advance(seconds=1)
+    assert store.prune_scores() == len(keys) + 1
+    assert store.scores("acme", "loans", ["new", *keys]).keys() == {"new"}
+    assert not store.scores("other", "loans", ["old"])
 
 
 def test_hidden_keys_are_pseudonyms_of_their_tenant(store: Store) -> None:

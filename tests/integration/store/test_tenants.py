@@ -41,6 +41,7 @@ STORE_WIDE = {
     "verify_key",  # answers whose key it is
     "live_decisions",  # for a process that loads them all
     "prune_idempotency",
+    "prune_scores",
     "forget_indexes",  # tells by tenant what it forgot
     "score_keys",  # how a tenant's keys are stored; reads no row
     "abandon",
@@ -177,9 +178,6 @@ WRITES: dict[str, Callable[[Store, str, Ids], Any]] = {
     "create_key": lambda s, tenant, ids: s.create_key(tenant, "app", ["read"]),
     "register_release": lambda s, tenant, ids: s.register_release(tenant, "support", "evil"),
     "keep_scores": lambda s, tenant, ids: str(s.keep_scores(tenant, "support", a_score(s, "evil"))),
-    "forget_scores": lambda s, tenant, ids: str(
-        s.forget_scores(tenant, "support", expired_before=s.now() + timedelta(days=9))
-    ),
     "claim_idempotency": lambda s, tenant, ids: s.claim_idempotency(tenant, "k", "other hash"),
     "register_version": lambda s, tenant, ids: s.register_version(
         tenant, a_version("evil"), promote=True

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from core.artifacts import FRESH_S, ArtifactStore
+from core.embedding import text_digest
 from core.errors import NotFound
 from core.store import Store
 from tests.fakes.clock import FixedClock
@@ -74,3 +75,24 @@ def test_a_file_that_was_just_asked_for_stays(tmp_path: Path) -> None:
     left = {path.read_bytes() for path in tmp_path.rglob("blobs/*/*")}
     assert left == {b"shared"}
     assert len(list((tmp_path / "acme" / "manifests").iterdir())) == 1
+
+
+def test_a_vector_goes_with_the_last_text_that_it_was_of(
+    store: Store, clock: FixedClock, tmp_path: Path
+) -> None:
+    """That of a deleted text, and that of an edited one; not before the next index is in force."""
+    world = CorpusWorld(store, clock, tmp_path)
+    world.put({"a": "a text", "b": "a second", "c": "another"})
+    world.run()
+    digests = {chunk.document: text_digest(chunk.whole) for chunk in world.index().chunks}
+
+    def kept() -> set[str]:
+        known = store.vectors("acme").known(HashingEmbedder().fingerprint, list(digests.values()))
+        return {name for name, digest in digests.items() if digest in known}
+
+    world.delete("a")
+    world.put({"b": "a second, edited"})
+    assert kept() == {"a", "b", "c"}
+    world.run()
+    assert kept() == {"c"}
+    assert set(world.held()) == {"b", "c"}

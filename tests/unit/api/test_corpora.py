@@ -17,7 +17,8 @@ from core.embedding import TextEmbedder
 from core.jobs import Job, JobLedger
 from core.jobs.corpus_jobs import BULK, FRESH
 from core.store.documents import CorpusName
-from router.runtime import RELEASE, LadderParts, Runtime
+from router.parts import RELEASE, LadderParts
+from router.runtime import Runtime
 from tests.fakes.hashing_embedder import HashingEmbedder
 from tests.fakes.http_face import Face
 from tests.fakes.service import SPEC

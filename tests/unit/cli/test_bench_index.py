@@ -3,6 +3,7 @@
 import numpy as np
 
 from cli.bench_index import DIMENSIONS, QUERIES, bench_index, sentence_like
+from tests.schemas import faults
 
 SIZES = (300, 900)
 
@@ -18,6 +19,7 @@ def test_every_size_is_measured_both_ways_and_told() -> None:
         assert one["mb"] >= one["rows"] * DIMENSIONS * 4 / 1e6 - 0.05
     flat, graph = told["measured"][-2:]
     assert flat["recall_at_10"]["mean"] == 1 and graph["recall_at_10"]["mean"] > 0.95
+    assert faults("bench-index", told) == []
     assert graph["mb"] > flat["mb"] and graph["build_s"] >= flat["build_s"]
 
 

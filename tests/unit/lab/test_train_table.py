@@ -20,10 +20,10 @@ from lab.table_money import act, threshold
 from lab.temporal_split import split_rows
 from lab.train_table import TrainedTable, train_table
 from llm import ExtractiveDoor, Prompts
+from router.parts import LadderParts, build_ladder
 from router.policy import CostPolicy
 from router.risk import RiskModel
 from router.rungs import Models
-from router.runtime import LadderParts, build_ladder
 from router.support import SupportModel
 from rules.ruleset import RulesEngine
 from tests.fakes.clock import FixedClock

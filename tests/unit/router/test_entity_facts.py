@@ -19,9 +19,10 @@ from core.feature_schema import FILE
 from core.spec import parse_spec
 from core.store import Store
 from llm import Prompts
+from router.parts import RELEASE, LadderParts
 from router.policy import CostPolicy
 from router.risk import ConstantScore, RiskModel
-from router.runtime import RELEASE, LadderParts, Runtime
+from router.runtime import Runtime
 from router.support import SupportModel
 from rules.ruleset import RulesEngine
 from tests.fakes.clock import FixedClock
