@@ -74,7 +74,7 @@ def _index(
 ) -> FolderIndex:
     from core.errors import RungError
     from core.store.indexes import NewIndex
-    from rankers.corpora import build_index, chunks_of, holds, load_index, put_index, verified
+    from rankers.corpora import build_index, chunks_of, holds, load_index, put_verified
 
     chunks, fingerprint = chunks_of(documents), embedder.fingerprint
     row = home.store.current_indexes(tenant, decision, fingerprint).get(corpus)
@@ -90,9 +90,10 @@ def _index(
                     artifact_id=row.artifact_id, fingerprint=fingerprint, report=row.report
                 )
                 return FolderIndex(documents=documents, stored=stored, index=index)
-    index, told = verified(build_index(chunks, embedder, home.store.vectors(tenant)))
+    built = build_index(chunks, embedder, home.store.vectors(tenant))
+    artifact, index, told = put_verified(home.artifacts, tenant, built)
     stored = NewIndex(
-        artifact_id=put_index(home.artifacts, tenant, index),
+        artifact_id=artifact,
         fingerprint=fingerprint,
         report={"documents": len(documents), **told},
     )

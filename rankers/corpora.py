@@ -11,7 +11,7 @@ from rankers.compare_indexes import Probe, compare_indexes
 from rankers.documents import Chunk, Document, ParagraphChunker, cut
 from rankers.embed_new import embed_new
 from rankers.index import HybridIndex
-from rankers.verify_index import verify_index
+from rankers.verify_index import verify_index, verify_written
 
 INDEX = "index"
 CHUNKER = ParagraphChunker()
@@ -91,6 +91,17 @@ def compared(old: HybridIndex, new: HybridIndex) -> dict[str, Any] | None:
         for text in texts
     ]
     return compare_indexes(old, new, probes).told() if probes else None
+
+
+def put_verified(
+    artifacts: ArtifactStore, tenant_id: str, built: HybridIndex
+) -> tuple[str, HybridIndex, dict[str, Any]]:
+    """The artifact, the index as it is searched, and what was measured. Verified before it is
+    stored and as it is read back. Raises CorruptArtifact."""
+    index, told = verified(built)
+    artifact = put_index(artifacts, tenant_id, index)
+    verify_written(index, artifacts.get(tenant_id, artifact, INDEX).files)
+    return artifact, index, told
 
 
 def put_index(artifacts: ArtifactStore, tenant_id: str, index: HybridIndex) -> str:

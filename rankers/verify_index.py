@@ -32,7 +32,6 @@ class VerifiedIndex:
     chunks: int
     dimensions: int
     recall: Share  # at K, of its search by meaning against comparing with every vector
-    stored_bytes: int
 
     def told(self) -> dict[str, Any]:
         return {**asdict(self), "recall": {"k": K, **self.recall.told()}}
@@ -42,12 +41,10 @@ def verify_index(
     index: HybridIndex,
     *,
     queries: FloatArray | None = None,
-    written: Mapping[str, bytes] | None = None,
     bound: float = RECALL_BOUND,
 ) -> VerifiedIndex:
     """`queries` are vectors of real texts, shape (n, dimensions), asked besides its own probes.
 
-    `written` are the index's files as the store gives them back; without them they are made here.
     Raises InvalidDocument for what it was made of, CorruptArtifact for what became of it.
     """
     _require_parts(index)
@@ -63,16 +60,20 @@ def verify_index(
             f" [{recall.ci_low:.1%}, {recall.ci_high:.1%}], less than {bound:.0%} for certain",
             way_out="Keep the version before, or build the index with exact search.",
         )
-    files = index.to_files() if written is None else written
-    _require_same(index, HybridIndex.from_files(files, fingerprint=index.fingerprint), probes)
     return VerifiedIndex(
         identity=index.identity,
         search=index.by_meaning.kind,
         chunks=len(index.chunks),
         dimensions=index.vectors.shape[1],
         recall=recall,
-        stored_bytes=sum(map(len, files.values())),
     )
+
+
+def verify_written(index: HybridIndex, written: Mapping[str, bytes]) -> None:
+    """`written` are its files as the store gives them back. Raises CorruptArtifact where what is
+    read from them would answer otherwise."""
+    stored = HybridIndex.from_files(written, fingerprint=index.fingerprint)
+    _require_same(index, stored, own_probes(index.vectors))
 
 
 def own_probes(vectors: FloatArray, *, count: int = PROBES, seed: int = 0) -> FloatArray:

@@ -109,6 +109,23 @@ def embed(
     tell(told, as_json, lambda: _readable_embed(told))
 
 
+@app.command("index")
+def index(
+    rows: Annotated[
+        list[int] | None, typer.Option(min=1000, help="Vectors of an index; may be repeated.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the vectors.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Searching by meaning, flat and by a graph: time to build, time of a search, recall."""
+    with errors_told(as_json):
+        from cli.bench_index import SIZES, bench_index
+
+        with progress_told() as progress:
+            told = bench_index(rows or SIZES, progress, seed=seed)
+    tell(told, as_json, lambda: _readable_index(told))
+
+
 @contextmanager
 def _of_a_copy() -> Iterator[None]:
     """Measured decisions are nobody's: a home on SQLite is copied for the time of the bench."""
@@ -179,6 +196,25 @@ def _readable_checks(told: dict[str, Any]) -> str:
     lines = [f"{told['rows']:,} rows: {told['seconds']:.1f} s, {told['peak_mb']:,} MB"]
     lines += [f"{code:<24}{seconds:>8.2f} s" for code, seconds in told["by_check"].items()]
     return "\n".join(lines)
+
+
+def _readable_index(told: dict[str, Any]) -> str:
+    heads = ("build s", "p50 ms", "p95 ms", "MB")
+    lines = [f"{'vectors':>10} {'':<6}" + "".join(f"{h:>9}" for h in heads) + "  recall@10"]
+    for one in told["measured"]:
+        recall = one["recall_at_10"]
+        lines.append(
+            f"{one['rows']:>10,} {one['search']:<6}{one['build_s']:>9.1f}{one['p50_ms']:>9.2f}"
+            f"{one['p95_ms']:>9.2f}{one['mb']:>9,.0f}  {recall['mean']:.4f} "
+            f"[{recall['ci_low']:.4f}, {recall['ci_high']:.4f}]"
+        )
+    return "\n".join(
+        [
+            *lines,
+            f"{told['queries']} queries for {told['depth']} neighbours in {told['dimensions']} "
+            f"dimensions; an index of more than {told['flat_up_to']:,} vectors gets a graph",
+        ]
+    )
 
 
 def _readable_embed(told: dict[str, Any]) -> str:
