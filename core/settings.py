@@ -39,7 +39,7 @@ class Settings(BaseModel):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     worker_pool: Literal["solo", "prefork", "threads"] = "solo"
     worker_concurrency: int = Field(default=1, ge=1, le=256)
-    embedder: Literal["minilm", "minilm-onnx", "minilm-int8"] = "minilm"
+    embedder: Literal["minilm-onnx", "minilm-int8", "minilm"] = "minilm-onnx"
     code_revision: str | None = Field(default=None, pattern=r"^[0-9a-f]{40}$")
     allow_dirty: bool = False
 

@@ -43,7 +43,9 @@ def trained_home(training: Training) -> Path:
 
 @pytest.fixture
 def own_home(trained_home: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(trained_home, tmp_path / "home")
+    own = shutil.copytree(trained_home, tmp_path / "home", ignore=shutil.ignore_patterns("models"))
+    (own / "models").symlink_to(trained_home / "models")  # some 90 MB that are only read
+    return own
 
 
 def simulated(out: Path, *, rows: int, seed: int, split: str = "train") -> None:
