@@ -1,10 +1,12 @@
 """What README and docs say is true: snippets run, every error code is explained."""
 
+import os
 import re
 import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -26,21 +28,43 @@ def pages_with(language: str) -> Iterator[Path]:
     return (page for page in PAGES if snippets(page, language))
 
 
-@pytest.mark.parametrize("page", list(pages_with("sh")), ids=lambda page: page.stem)
-def test_commands_of_a_page_run_one_after_the_other(
-    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # A folder of its own, so that what a page trains lies in no home of anybody's.
-    for name in ("examples", "cli", *ROOMS):
-        if not (tmp_path / name).exists():
-            (tmp_path / name).symlink_to(ROOT / name)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("RUNG_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("RUNG_ALLOW_DIRTY", "1")
-    for line in (line for s in snippets(page, "sh") for line in s.splitlines() if line):
+@dataclass(frozen=True)
+class Reader:
+    """Reads one page after the other, in one folder; what is done already is not done again."""
+
+    folder: Path
+    done: set[str] = field(default_factory=set)
+
+    def do(self, line: str) -> None:
+        if line in self.done:
+            return
         program, *words = shlex.split(line, comments=True)
-        ended = subprocess.run([*PROGRAMS[program], *words], capture_output=True, text=True)
+        # A home of its own, so that what a page trains lies in no home of anybody's.
+        own = {"RUNG_HOME": str(self.folder / "home"), "RUNG_ALLOW_DIRTY": "1"}
+        ended = subprocess.run(
+            [*PROGRAMS[program], *words],
+            capture_output=True,
+            text=True,
+            cwd=self.folder,
+            env=os.environ | own,
+        )
         assert ended.returncode == 0, f"{line}\n{ended.stdout}\n{ended.stderr}"
+        self.done.add(line)
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Reader:
+    folder = tmp_path_factory.mktemp("reader")
+    for name in ("examples", *ROOMS):
+        (folder / name).symlink_to(ROOT / name)
+    return Reader(folder)
+
+
+@pytest.mark.parametrize("page", list(pages_with("sh")), ids=lambda page: page.stem)
+def test_commands_of_a_page_run_one_after_the_other(page: Path, reader: Reader) -> None:
+    for snippet in snippets(page, "sh"):
+        for line in filter(None, snippet.splitlines()):
+            reader.do(line)
 
 
 @pytest.mark.parametrize("text", [s for page in PAGES for s in snippets(page, "yaml")])
