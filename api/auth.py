@@ -8,7 +8,7 @@ from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
 
 from api.context import Shared
-from api.schemas import ErrorBody
+from api.schemas.common import ErrorBody
 from core.errors import Forbidden
 from core.identity.keys import Principal, refused_key
 

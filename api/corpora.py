@@ -13,7 +13,7 @@ from api.errors import invalid_request
 from api.json_body import Read, parse_body, raw_body, read_json
 from api.ndjson import KIND, Line, is_ndjson, read_lines
 from api.openapi import takes
-from api.schemas import (
+from api.schemas.corpora import (
     CorpusBody,
     CorpusIndexBody,
     DeleteBody,

@@ -10,7 +10,7 @@ from api.context import Context, Shared
 from api.idempotency import IdempotencyKey, abandoned_on_failure, claimed, mark_replayed
 from api.json_body import Read, read_json
 from api.openapi import takes
-from api.schemas import DecideBody, DecisionBody, NamesBody, ToldBody, TraceBody
+from api.schemas.decisions import DecideBody, DecisionBody, NamesBody, ToldBody, TraceBody
 from core.errors import NotFound
 from core.store import Replay, StoredDecision
 from core.store.feedback import unknown_decision

@@ -11,7 +11,7 @@ from api.context import Context, Shared
 from api.feedback import CLOCKS_APART
 from api.json_body import Read, read_json
 from api.openapi import takes
-from api.schemas import EntityBody, EntityFeatureBody, EventsBody, EventsReceipt, TellBody
+from api.schemas.entities import EntityBody, EntityFeatureBody, EventsBody, EventsReceipt, TellBody
 from core.entity_features import (
     HOUR_US,
     EntityEvent,

@@ -12,7 +12,7 @@ from api.errors import invalid_request
 from api.idempotency import IdempotencyKey, abandoned_on_failure, claimed, mark_replayed
 from api.json_body import Read, read_json
 from api.openapi import takes
-from api.schemas import FeedbackBody, FeedbackReceipt
+from api.schemas.feedback import FeedbackBody, FeedbackReceipt
 from core.contracts import ANSWER, PERSON, Feedback
 from core.errors import InvalidRequest
 from core.spec import DecisionSpec

@@ -5,7 +5,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from api.auth import AnyKey, guarded_router
 from api.context import Shared
-from api.schemas import AliveBody, ReadyBody
+from api.schemas.health import AliveBody, ReadyBody
 
 router = guarded_router(subject="operations")
 

@@ -8,7 +8,8 @@ from fastapi import Depends, Query, Response
 from api.auth import Operator, guarded_router
 from api.context import Context, Shared
 from api.idempotency import Change, IdempotencyKey
-from api.schemas import JobBody, JobsBody, ScheduleBody, SchedulesBody, Word
+from api.schemas.common import Word
+from api.schemas.jobs import JobBody, JobsBody, ScheduleBody, SchedulesBody
 from core.jobs import Job, JobLedger, JobState, Schedules
 from core.jobs.cancel import cancel_job
 from core.jobs.job_rows import unknown_job

@@ -12,7 +12,8 @@ from api.feedback import refuse_truth
 from api.idempotency import Change, IdempotencyKey
 from api.json_body import Read, read_json
 from api.openapi import takes
-from api.schemas import (
+from api.schemas.common import Word
+from api.schemas.reviews import (
     ClaimBody,
     EventBody,
     ResolveBody,
@@ -21,7 +22,6 @@ from api.schemas import (
     ReviewReceipt,
     ReviewsBody,
     SnoozeBody,
-    Word,
 )
 from core.store import ReviewItem
 from core.store.review_item import ReviewState

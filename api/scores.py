@@ -12,7 +12,8 @@ from api.context import Context, Shared
 from api.decisions import refuse_unspeakable
 from api.json_body import Read, read_json
 from api.openapi import takes
-from api.schemas import ErrorDetail, ScoreAskBody, ScoreBody, ScoresBody, ScoresTold
+from api.schemas.common import ErrorDetail
+from api.schemas.scores import ScoreAskBody, ScoreBody, ScoresBody, ScoresTold
 from core.contracts import PERSON, Decision
 from core.errors import InvalidFacts, InvalidRequest, NotFound, RungError
 from core.spec import DecisionSpec, Scores

@@ -1,0 +1,1 @@
+"""The bodies that travel over HTTP, with their units; inside, the contracts are used."""
