@@ -18,6 +18,7 @@ from api.ports import Service
 from core.clock import Clock, SystemClock
 from core.settings import Settings
 
+WARM_AGAIN_S = 1.0
 log = logging.getLogger("rung.api")
 ROOMS = (decisions, feedback, reviews, entities, corpora, jobs, scores, health, openapi)
 
@@ -58,16 +59,18 @@ def create_app(service: Service, settings: Settings, clock: Clock | None = None)
 
 @asynccontextmanager
 async def _warming(app: FastAPI) -> AsyncIterator[None]:
-    """Loads the ladders beside the first requests; /readyz tells when it is done."""
+    """Loads the ladders beside the requests, and what is newer where no request comes."""
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_warm, app.state.context)
+        tasks.start_soon(_kept_warm, app.state.context)
         yield
         tasks.cancel_scope.cancel()
     await app.state.context.service.close()
 
 
-async def _warm(context: Context) -> None:
-    try:
-        await context.service.warm()
-    except Exception as error:
-        log.error("the ladders could not be loaded: %s", type(error).__name__)
+async def _kept_warm(context: Context) -> None:
+    while True:
+        try:
+            await context.service.warm()
+        except Exception as error:
+            log.error("the ladders could not be loaded: %s", type(error).__name__)
+        await anyio.sleep(WARM_AGAIN_S)

@@ -18,14 +18,16 @@ async def alive(caller: AnyKey) -> AliveBody:
 
 @router.get("/readyz", responses={503: {"model": ReadyBody}})
 async def ready(caller: AnyKey, context: Shared, response: Response) -> ReadyBody:
-    """503 until the store answers and every ladder is loaded."""
-    checks = await context.run(context.service.ready)
-    store = checks.get("store", False)
-    # Names of decisions belong to tenants, and this answer is for whoever has a key.
-    ladders = all(loaded for name, loaded in checks.items() if name != "store")
-    if not (store and ladders):
+    """503 until every ladder has been loaded once, and while the store does not answer."""
+    now = await context.run(context.service.ready)
+    if not (now.store and now.loaded):
         response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
-    return ReadyBody(ready=store and ladders, store=store, ladders=store and ladders)
+    return ReadyBody(
+        ready=now.store and now.loaded,
+        store=now.store,
+        ladders=now.store and now.loaded,
+        newest=now.newest,
+    )
 
 
 @router.get("/metrics", response_class=Response)

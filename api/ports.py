@@ -1,11 +1,28 @@
 """What the HTTP face needs of the rest: something that decides, and the store that remembers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from core.contracts import Decision
 from core.spec import DecisionSpec
 from core.store import Claim, Store
+
+
+class Readiness(Protocol):
+    @property
+    def store(self) -> bool:
+        """Whether it answers."""
+        ...
+
+    @property
+    def loaded(self) -> bool:
+        """Whether each live decision has been loaded; one that comes later does not undo it."""
+        ...
+
+    @property
+    def newest(self) -> bool:
+        """Whether each answers as it is newest."""
+        ...
 
 
 class Service(Protocol):
@@ -34,13 +51,11 @@ class Service(Protocol):
         ...
 
     async def warm(self) -> None:
-        """Loads what every decision needs."""
+        """Loads what every decision needs and is not loaded yet; called again and again."""
         ...
 
     async def close(self) -> None:
         """Lets go of what it holds, once no request is under way."""
         ...
 
-    def ready(self) -> Mapping[str, bool]:
-        """`store`, and each decision by its name."""
-        ...
+    def ready(self) -> Readiness: ...

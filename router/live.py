@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from core.artifacts import ArtifactStore
 from core.clock import Clock
 from core.embedding import TextEmbedder
-from core.errors import CorruptArtifact, NotFound, RungError, Unavailable
+from core.errors import InvalidSettings, NotFound, RungError, Unavailable
 from core.spec import DecisionSpec, parse_spec
 from core.store import Store
 from core.store.indexes import IndexRow
@@ -29,7 +29,10 @@ from router.rungs import Models
 from router.searched import Searched, hiding, searched_now
 
 LOG = logging.getLogger("rung.live")
-LOOK_AGAIN_S = 1.0  # how long a process may go on without looking whether there is something newer
+LOOK_AGAIN_S = 1.0  # how long requests may go on without a look whether there is something newer
+QUIET_LOOK_S = 5.0  # the same where no request comes
+MOST_PAUSE_S = 60.0  # before what did not load is tried again
+RETIRED_S = 120.0  # no request is under way for longer in what was replaced
 Key = tuple[str, str]  # tenant and decision
 OpenDoor = Callable[[LadderParts, TextEmbedder | None], LanguageDoor]
 
@@ -55,9 +58,31 @@ class Live:
         """decision.yaml and rules.yaml, as they were trained."""
         return self.parts.decision_yaml, self.parts.rules_yaml
 
-    @property
-    def is_recent(self) -> bool:
-        return time.monotonic() - self.seen_at < LOOK_AGAIN_S
+    def is_recent(self, within_s: float = LOOK_AGAIN_S) -> bool:
+        return time.monotonic() - self.seen_at < within_s
+
+
+@dataclass(frozen=True, kw_only=True)
+class Readiness:
+    """`loaded`: each live decision has been loaded here; one that comes later does not undo it.
+    `newest`: each answers as it is newest."""
+
+    store: bool
+    loaded: bool
+    newest: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Pause:
+    """Before what did not load is tried again; twice as long after each failure."""
+
+    failures: int
+    until: float  # monotonic seconds
+
+    @classmethod
+    def after(cls, before: "_Pause | None") -> "_Pause":
+        failures = before.failures + 1 if before else 1
+        return cls(failures=failures, until=time.monotonic() + min(MOST_PAUSE_S, 2.0**failures))
 
 
 class LiveDecisions:
@@ -84,8 +109,10 @@ class LiveDecisions:
         self._held: dict[Key, Live] = {}
         self._renewing: dict[Key, Future[None]] = {}
         self._guard = threading.Lock()  # of the two above, which the renewing thread changes too
-        self._broken: set[Key] = set()  # whose newest release or index does not load
-        self._retired: list[LanguageDoor] = []
+        self._broken: dict[Key, _Pause] = {}  # whose newest release or index does not load
+        self._been_loaded = False
+        self._warmed: set[Key] = set()
+        self._retired: list[tuple[float, LanguageDoor]] = []  # since when, in monotonic seconds
         self._specs: dict[Key, tuple[str, DecisionSpec]] = {}  # with its release
         self._looking: dict[Key, asyncio.Lock] = {}
         self._loader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rung loads")
@@ -98,7 +125,7 @@ class LiveDecisions:
         """
         key = (tenant_id, name)
         held = self._held.get(key)
-        if held and held.is_recent:
+        if held and held.is_recent():
             return held
         lock = self._looking.setdefault(key, asyncio.Lock())
         try:
@@ -106,7 +133,7 @@ class LiveDecisions:
                 held = self._held.get(key)
                 if held is None:
                     return await asyncio.to_thread(self._first, key)
-                return held if held.is_recent else await asyncio.to_thread(self._look, key, held)
+                return held if held.is_recent() else await asyncio.to_thread(self._look, key, held)
         except NotFound:
             self._looking.pop(key, None)  # else every name that a caller invents would stay
             raise
@@ -128,22 +155,31 @@ class LiveDecisions:
         return known[1]
 
     async def warm(self) -> None:
-        """Loads every decision and its language door; a broken one is told by `ready`."""
-        for tenant_id, name in await asyncio.to_thread(self._store.live_decisions):
+        """Loads every decision that is not loaded, and looks again at those that no request has
+        looked at for a while. A server calls it again and again; what does not load is told by
+        `ready`."""
+        for key in await asyncio.to_thread(self._store.live_decisions):
+            held = self._held.get(key)
+            if held and key in self._warmed and held.is_recent(QUIET_LOOK_S):
+                continue
             try:
-                live = await self.get(tenant_id, name)
-                await live.door.warm_up()
+                live = await self.get(*key)
+                if key not in self._warmed:
+                    await live.door.warm_up()
+                    self._warmed.add(key)
             except RungError as error:
-                LOG.error("decision %s of %s does not load: %s", name, tenant_id, error)
+                LOG.error("decision %s of %s does not load: %s", key[1], key[0], error)
+        await self._close_retired(RETIRED_S)
 
-    def ready(self) -> dict[str, bool]:
-        """Whether the store answers, and whether each live decision is loaded as it is newest."""
+    def ready(self) -> Readiness:
         try:
-            wanted = self._store.live_decisions()
+            wanted = set(self._store.live_decisions())
         except RungError:
-            return {"store": False}
-        loaded = self._held.keys() - self._broken
-        return {"store": True} | {name: (tenant, name) in loaded for tenant, name in wanted}
+            return Readiness(store=False, loaded=self._been_loaded, newest=False)
+        loaded = wanted <= self._held.keys()
+        self._been_loaded = self._been_loaded or loaded
+        newest = loaded and not wanted & self._broken.keys()
+        return Readiness(store=True, loaded=self._been_loaded, newest=newest)
 
     async def renewed(self) -> None:
         """Returns when nothing is being loaded aside."""
@@ -153,11 +189,20 @@ class LiveDecisions:
     async def close(self) -> None:
         """Lets the language doors settle what they still owe."""
         await asyncio.to_thread(self._loader.shutdown, cancel_futures=True)
-        for door in (*self._retired, *(live.door for live in self._held.values())):
+        await self._close_retired(0)
+        for live in self._held.values():
+            await live.door.aclose()
+
+    async def _close_retired(self, since_s: float) -> None:
+        last = time.monotonic() - since_s
+        with self._guard:
+            old = [door for at, door in self._retired if at <= last]
+            self._retired = [(at, door) for at, door in self._retired if at > last]
+        for door in old:
             await door.aclose()
 
     def _first(self, key: Key) -> Live:
-        live = self._loaded(key, self._live_release(key))
+        live = self._without_deleted(key, self._loaded(key, self._live_release(key)))
         with self._guard:
             return self._held.setdefault(key, live)
 
@@ -190,12 +235,13 @@ class LiveDecisions:
         searched = self._searched(key[0], held.spec)
         if _others(held.searched, searched):
             return None
-        self._broken.discard(key)
+        self._broken.pop(key, None)
         return searched
 
     def _renew(self, key: Key) -> None:
         with self._guard:
-            if key in self._renewing:
+            pause = self._broken.get(key)
+            if key in self._renewing or (pause and time.monotonic() < pause.until):
                 return
             self._renewing[key] = renewing = self._loader.submit(self._load_newest, key)
         renewing.add_done_callback(lambda _: self._renewing.pop(key, None))
@@ -211,14 +257,15 @@ class LiveDecisions:
             return
         except Exception:
             LOG.exception("decision %s of %s keeps what it has", key[1], key[0])
-            self._broken.add(key)
+            self._broken[key] = _Pause.after(self._broken.get(key))
             return
         with self._guard:
             if key in self._held:  # else it was withdrawn meanwhile
                 self._held[key] = newest
                 if newest.door is not held.door:
-                    self._retired.append(held.door)  # requests may be under way in it
-        self._broken.discard(key)
+                    self._retire(held.door)
+                    self._warmed.discard(key)
+                self._broken.pop(key, None)
 
     def _newest(self, key: Key, held: Live) -> Live:
         release = self._live_release(key)
@@ -231,9 +278,12 @@ class LiveDecisions:
                 for corpus, row in _others(held.searched, searched).items()
             }
             newest = self._over(held, searched, found)
-        # Loading takes a while, and what was deleted in it must not be found again.
-        searched = hiding(self._store, key[0], newest.spec.name, newest.searched.indexes)
-        return self._over(newest, searched, {})
+        return self._without_deleted(key, newest)
+
+    def _without_deleted(self, key: Key, live: Live) -> Live:
+        """Loading takes a while, and what was deleted in it must not be found."""
+        searched = hiding(self._store, key[0], live.spec.name, live.searched.indexes)
+        return self._over(live, searched, {})
 
     def _over(self, live: Live, searched: Searched, found: Mapping[str, HybridIndex]) -> Live:
         """The same release over what is searched now; `found` are the indexes that are new."""
@@ -260,14 +310,7 @@ class LiveDecisions:
                 for corpus, row in searched.indexes.items()
                 if embedder
             }
-        try:
             parts = LadderParts.from_files(files, indexes, embedder)
-        except (KeyError, ValueError, TypeError) as error:
-            raise CorruptArtifact(
-                "RUNG-RELEASE-FORMAT",
-                f"release {release[:12]} is of a form that this Rung does not read",
-                way_out="Train the decision again, or run the Rung that trained it.",
-            ) from error
         retrievers = {
             corpus: retriever.over(retriever.index, searched.hidden[corpus])
             for corpus, retriever in parts.retrievers.items()
@@ -287,8 +330,8 @@ class LiveDecisions:
             return release
         with self._guard:
             gone = self._held.pop(key, None)
-        if gone is not None:
-            self._retired.append(gone.door)
+            if gone is not None:
+                self._retire(gone.door)
         names = ", ".join(self._store.decision_names(tenant_id)) or "none"
         raise NotFound(
             "RUNG-DECISION-UNKNOWN",
@@ -318,9 +361,13 @@ class LiveDecisions:
             self._embedder = self._embedder or self._open_embedder()
             return self._embedder
 
+    def _retire(self, door: LanguageDoor) -> None:
+        """Requests may be under way in it."""
+        self._retired.append((time.monotonic(), door))
+
     def _keeps_its_old(self, key: Key, error: RungError) -> None:
         LOG.error("decision %s of %s keeps what it has: %s", key[1], key[0], error)
-        self._broken.add(key)
+        self._broken[key] = _Pause.after(self._broken.get(key))
 
 
 def _others(before: Searched, now: Searched) -> dict[str, IndexRow]:
@@ -334,8 +381,8 @@ def _others(before: Searched, now: Searched) -> dict[str, IndexRow]:
 
 @contextmanager
 def _told_as_unavailable() -> Iterator[None]:
-    """The decision is there; it is its files or its index that are not."""
+    """The decision is there; its files or its index are not, or are for another embedder."""
     try:
         yield
-    except NotFound as error:
+    except (NotFound, InvalidSettings) as error:
         raise Unavailable(error.code, error.message, way_out=error.way_out) from error

@@ -8,6 +8,7 @@ from core import feature_schema
 from core.artifacts import under
 from core.clock import Clock
 from core.embedding import TextEmbedder
+from core.errors import CorruptArtifact
 from core.spec import DecisionSpec, parse_spec
 from llm.door import LanguageDoor
 from llm.prompting import TASKS as PROMPT_TASKS
@@ -72,11 +73,28 @@ class LadderParts:
         indexes: Mapping[str, HybridIndex],
         embedder: TextEmbedder | None,
     ) -> "LadderParts":
-        """Digests are verified before; raises InvalidDocument where parts do not fit.
+        """Digests are verified before. A decision without a text needs no embedder.
 
-        Raises CorruptArtifact where its features mean another thing than this code computes. A
-        decision without a text needs no embedder.
+        Raises CorruptArtifact where its features mean another thing than this code computes or it
+        is of another form, InvalidDocument where parts do not fit, InvalidSettings where it was
+        fitted on vectors of another embedder.
         """
+        try:
+            return cls._read(files, indexes, embedder)
+        except (KeyError, ValueError, TypeError) as error:
+            raise CorruptArtifact(
+                "RUNG-RELEASE-FORMAT",
+                "the release is of a form that this Rung does not read",
+                way_out="Train the decision again, or run the Rung that trained it.",
+            ) from error
+
+    @classmethod
+    def _read(
+        cls,
+        files: Mapping[str, bytes],
+        indexes: Mapping[str, HybridIndex],
+        embedder: TextEmbedder | None,
+    ) -> "LadderParts":
         decision_yaml = files["decision.yaml"].decode()
         rules_yaml = files["rules.yaml"].decode()
         spec = parse_spec(decision_yaml)

@@ -12,7 +12,7 @@ from core.settings import Settings
 from core.spec import DecisionSpec
 from core.store import Claim, Store
 from router.entity_facts import Joined, admitted, escalated, ids_of, join
-from router.live import Live, LiveDecisions, OpenDoor
+from router.live import Live, LiveDecisions, OpenDoor, Readiness
 from router.rungs import Models
 
 
@@ -115,7 +115,7 @@ class Runtime:
     async def warm(self) -> None:
         await self._decisions.warm()
 
-    def ready(self) -> dict[str, bool]:
+    def ready(self) -> Readiness:
         return self._decisions.ready()
 
     async def renewed(self) -> None:

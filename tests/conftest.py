@@ -1,5 +1,7 @@
 """The example, embedded and trained once in a home of its own, for every test that needs one."""
 
+import json
+import os
 import shutil
 import subprocess
 import sys
@@ -8,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from tests.terminal import EXAMPLE, environment, told
 
@@ -27,12 +30,18 @@ class Training:
 
 @pytest.fixture(scope="session")
 def training(tmp_path_factory: pytest.TempPathFactory) -> Training:
-    folder = tmp_path_factory.mktemp("trained")
-    home, history = folder / "home", folder / "history.jsonl"
-    simulated(history, rows=ROWS, seed=SEED)
-    embedded = told(home, "embed", EXAMPLE, "--wait")
-    trained = told(home, "train", EXAMPLE, "--data", history)
-    return Training(home=home, history=history, embedded=embedded, trained=trained)
+    """Made by the first of several test processes that asks, for all of them."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "trained"
+    home, history, printed = (folder / n for n in ("home", "history.jsonl", "printed.json"))
+    with FileLock(folder.with_suffix(".lock")):
+        if not printed.exists():
+            folder.mkdir()
+            simulated(history, rows=ROWS, seed=SEED)
+            embedded = told(home, "embed", EXAMPLE, "--wait")
+            trained = told(home, "train", EXAMPLE, "--data", history)
+            printed.write_text(json.dumps({"embedded": embedded, "trained": trained}))
+    return Training(home=home, history=history, **json.loads(printed.read_text()))
 
 
 @pytest.fixture(scope="session")

@@ -14,4 +14,9 @@ class AliveBody(Outgoing):
 class ReadyBody(Outgoing):
     ready: bool
     store: bool
-    ladders: bool = Field(description="Whether every live decision is loaded.")
+    ladders: bool = Field(
+        description="Whether every live decision has been loaded; a later one does not undo it."
+    )
+    newest: bool = Field(
+        description="Whether each answers by its newest release and index; else by those before."
+    )

@@ -112,7 +112,7 @@ class CorpusWorld:
         return {state: n for state, n in counts.items() if n}
 
 
-def undisturbed(documents: dict[str, str]) -> HybridIndex:
+def undisturbed(documents: dict[str, str], embedder: TextEmbedder | None = None) -> HybridIndex:
     """The index of these documents, built at once and by nobody's job."""
     given = [Document(id=name, title=name, text=text) for name, text in documents.items()]
-    return build_index(chunks_of(given), HashingEmbedder(), MemoryVectors())
+    return build_index(chunks_of(given), embedder or HashingEmbedder(), MemoryVectors())

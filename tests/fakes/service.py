@@ -1,7 +1,7 @@
 """A service that decides by one field of its facts and records in a real store."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +15,7 @@ from core.errors import NotFound
 from core.settings import Settings
 from core.spec import DecisionSpec, parse_spec
 from core.store import Claim, Store
+from router.live import Readiness
 
 SPEC = """
 name: support
@@ -135,9 +136,9 @@ class FakeService:
     async def close(self) -> None:
         self.loaded = False
 
-    def ready(self) -> Mapping[str, bool]:
+    def ready(self) -> Readiness:
         self.store.ping()
-        return {"store": True, "support": self.loaded}
+        return Readiness(store=True, loaded=self.loaded, newest=self.loaded)
 
 
 def decided(tenant_id: str, name: str, message: str, now: datetime) -> Decision:

@@ -19,7 +19,7 @@ from llm import ExtractiveDoor, Prompts
 from rankers.quality import QualityHead, QualityScorer
 from rankers.ranker import HybridRanker
 from rankers.retriever import Retriever
-from router.live import LOOK_AGAIN_S
+from router.live import LOOK_AGAIN_S, QUIET_LOOK_S, Readiness
 from router.parts import RELEASE, LadderParts
 from router.policy import CostPolicy
 from router.runtime import Runtime
@@ -68,8 +68,20 @@ class SlowArtifacts(ArtifactStore):
             self._free.set()
 
 
+class CountedDoor(ExtractiveDoor):
+    warmed = closed = 0
+
+    async def warm_up(self) -> None:
+        self.warmed += 1
+
+    async def aclose(self) -> None:
+        self.closed += 1
+
+
 class Serving:
     """The decision `support` over the corpus of a world, whose jobs the test runs."""
+
+    releases = 0
 
     def __init__(self, folder: Path) -> None:
         self.clock = FixedClock()
@@ -78,13 +90,12 @@ class Serving:
         self.world = CorpusWorld(self.store, self.clock, folder)
         self.world.put(CORPUS)
         self.world.run()
-        release = self.world.artifacts.put("acme", RELEASE, parts().to_files())
-        self.store.register_release("acme", "support", release)
-        self.opened = 0
+        self.release("support")
+        self.doors: list[CountedDoor] = []
 
         def door(parts: LadderParts, embedder: Any) -> ExtractiveDoor:
-            self.opened += 1
-            return ExtractiveDoor()
+            self.doors.append(CountedDoor())
+            return self.doors[-1]
 
         self.artifacts = SlowArtifacts(folder / "artifacts", b"key")
         self.runtime = Runtime(
@@ -96,6 +107,15 @@ class Serving:
             clock=self.clock,
         )
 
+    def release(self, name: str, embedder: HashingEmbedder | None = None) -> str:
+        """Of another content each time."""
+        self.releases += 1
+        files = parts(embedder or HashingEmbedder()).to_files()
+        files["rules.yaml"] += f"# {self.releases}\n".encode()
+        made = self.world.artifacts.put("acme", RELEASE, files)
+        self.store.register_release("acme", name, made)
+        return made
+
     async def ask(self) -> tuple[tuple[str, ...], Any]:
         """The documents that retrieval found, and the index that it names in the trace."""
         return seen(await self.runtime.decide("acme", "support", QUESTION))
@@ -106,14 +126,14 @@ def seen(decision: Decision) -> tuple[tuple[str, ...], Any]:
     return tuple(one.document for one in verdict.evidence), verdict.details.get("index")
 
 
-def parts() -> LadderParts:
-    embedder, spec = HashingEmbedder(), parse_spec(PATIENT)
+def parts(embedder: HashingEmbedder) -> LadderParts:
+    spec = parse_spec(PATIENT)
     texts = [f"when does {thing} arrive {n}" for thing in ("it", "money") for n in range(15)]
     stolen = [f"{thing} was stolen {n}" for thing in ("card", "phone") for n in range(15)]
     rows = LabelledTexts(
         texts=[*texts, *stolen], labels=["arrival"] * len(texts) + ["fraud"] * len(stolen)
     )
-    index = undisturbed(CORPUS)
+    index = undisturbed(CORPUS, embedder)
     return LadderParts(
         decision_yaml=PATIENT,
         rules_yaml=RULES,
@@ -168,7 +188,7 @@ def test_a_new_index_is_swapped_in_and_named_in_the_trace(serving: Serving) -> N
         found, index = await serving.ask()
         assert "soon" in found
         assert index == serving.world.index().identity[:12] != before.identity[:12]
-        assert serving.opened == 1  # the release was not loaded again for it
+        assert len(serving.doors) == 1  # the release was not loaded again for it
 
     run(talk)
 
@@ -238,7 +258,7 @@ def test_hidden_documents_leave_what_an_index_without_them_would_find() -> None:
     """However many are hidden, they crowd nothing out."""
     many = {f"d{n:03d}": f"a transfer arrives {n}" for n in range(300)} | CORPUS
     gone = frozenset(name for name in many if name.startswith("d"))
-    retriever = parts().retrievers["corpus"]
+    retriever = parts(HashingEmbedder()).retrievers["corpus"]
     hiding = retriever.over(undisturbed(many), gone)
     assert len(hiding.retrieve("transfer arrives", 5).passages) == 3
     assert {p.document for p in hiding.retrieve("transfer arrives", 5).passages} == set(CORPUS)
@@ -259,7 +279,8 @@ def test_an_index_that_does_not_load_is_not_swapped_in_and_deletions_still_count
         await a_look(serving)
         found, index = await serving.ask()
         assert index == before and "arrival" not in found and found
-        assert serving.runtime.ready() == {"store": True, "support": False}
+        # It answers, so no balancer may take it out.
+        assert serving.runtime.ready() == Readiness(store=True, loaded=True, newest=False)
 
     run(talk)
 
@@ -273,5 +294,60 @@ def test_another_embedders_index_is_nothing_to_this_process(serving: Serving) ->
         assert serving.world.row(other.fingerprint) is not None
         await a_look(serving)
         assert await serving.ask() == answered
+
+    run(talk)
+
+
+def test_a_release_is_loaded_aside_and_the_door_before_it_closed_in_the_end(
+    serving: Serving,
+) -> None:
+    async def talk() -> None:
+        await serving.runtime.warm()
+        before = await serving.runtime.live("acme", "support")
+        release = serving.release("support")
+        await a_look(serving)
+        assert before.release != release
+        assert (await serving.runtime.live("acme", "support")).release == release
+        await serving.runtime.warm()
+        assert [door.warmed for door in serving.doors] == [1, 1]
+        assert [door.closed for door in serving.doors] == [0, 0]  # a request may be in the first
+        await serving.runtime.close()
+        assert [door.closed for door in serving.doors] == [1, 1]
+
+    run(talk)
+
+
+def test_what_comes_later_does_not_take_a_server_out(serving: Serving) -> None:
+    """Neither a decision that is not loaded yet, nor a release that this process cannot load."""
+
+    async def talk() -> None:
+        assert not serving.runtime.ready().loaded
+        await serving.runtime.warm()
+        assert serving.runtime.ready() == Readiness(store=True, loaded=True, newest=True)
+        serving.release("other")
+        assert serving.runtime.ready() == Readiness(store=True, loaded=True, newest=False)
+        await serving.runtime.warm()
+        assert serving.runtime.ready() == Readiness(store=True, loaded=True, newest=True)
+        answered = await serving.ask()
+        serving.release("support", HashingEmbedder(salt="other "))
+        await a_look(serving)
+        assert serving.runtime.ready() == Readiness(store=True, loaded=True, newest=False)
+        assert await serving.ask() == answered
+        serving.release("support")
+        await asyncio.sleep(2)  # the pause after a failure
+        await a_look(serving)
+        assert serving.runtime.ready() == Readiness(store=True, loaded=True, newest=True)
+
+    run(talk)
+
+
+def test_a_new_release_is_found_though_no_request_comes(serving: Serving) -> None:
+    async def talk() -> None:
+        await serving.runtime.warm()
+        release = serving.release("support")
+        await asyncio.sleep(QUIET_LOOK_S)
+        await serving.runtime.warm()
+        await serving.runtime.renewed()
+        assert (await serving.runtime.live("acme", "support")).release == release
 
     run(talk)

@@ -17,11 +17,21 @@ ARRIVES = {"facts": {"message": "when does it arrive?"}}
 
 def test_probes(face: Face) -> None:
     assert face.send("GET", "/healthz").json() == {"alive": True}
-    assert face.send("GET", "/readyz").json() == {"ready": True, "store": True, "ladders": True}
+    assert face.send("GET", "/readyz").json() == {
+        "ready": True,
+        "store": True,
+        "ladders": True,
+        "newest": True,
+    }
     face.service.loaded = False
     response = face.send("GET", "/readyz")
     assert response.status_code == 503
-    assert response.json() == {"ready": False, "store": True, "ladders": False}
+    assert response.json() == {
+        "ready": False,
+        "store": True,
+        "ladders": False,
+        "newest": False,
+    }
     assert face.send("GET", "/healthz").status_code == 200
 
 
