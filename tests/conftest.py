@@ -16,6 +16,14 @@ from tests.terminal import EXAMPLE, environment, told
 
 ROWS = 1400  # with this seed every rung answers several of the example's requests
 SEED = 5
+# What the fixture does, as README says it.
+AS_README = (
+    f"python examples/payments_support/simulate.py --rows {ROWS} --seed {SEED} --out history.jsonl",
+    "rung embed examples/payments_support --wait",
+    "rung train examples/payments_support --data history.jsonl",
+)
+# The tests give each process one core; here are two, so that determinism is held against one.
+THREADS = {"OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +46,8 @@ def training(tmp_path_factory: pytest.TempPathFactory) -> Training:
         if not printed.exists():
             folder.mkdir()
             simulated(history, rows=ROWS, seed=SEED)
-            embedded = told(home, "embed", EXAMPLE, "--wait")
-            trained = told(home, "train", EXAMPLE, "--data", history)
+            embedded = told(home, "embed", EXAMPLE, "--wait", env=THREADS)
+            trained = told(home, "train", EXAMPLE, "--data", history, env=THREADS)
             printed.write_text(json.dumps({"embedded": embedded, "trained": trained}))
     return Training(home=home, history=history, **json.loads(printed.read_text()))
 
@@ -55,6 +63,12 @@ def own_home(trained_home: Path, tmp_path: Path) -> Path:
     own = shutil.copytree(trained_home, tmp_path / "home", ignore=shutil.ignore_patterns("models"))
     (own / "models").symlink_to(trained_home / "models")  # some 90 MB that are only read
     return own
+
+
+def copied(home: Path, to: Path) -> Path:
+    shutil.copytree(home, to, ignore=shutil.ignore_patterns("models"))
+    (to / "models").symlink_to(home / "models")  # some 90 MB that are only read
+    return to
 
 
 def simulated(out: Path, *, rows: int, seed: int, split: str = "train") -> None:

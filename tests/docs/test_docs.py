@@ -1,8 +1,8 @@
 """What README and docs say is true: snippets run, every error code is explained."""
 
-import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from rules.ruleset import RulesEngine
+from tests.conftest import AS_README, Training, copied
+from tests.terminal import environment
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("core", "rules", "router", "rankers", "llm", "lab", "workers", "api", "cli")
@@ -39,25 +41,30 @@ class Reader:
         if line in self.done:
             return
         program, *words = shlex.split(line, comments=True)
-        # A home of its own, so that what a page trains lies in no home of anybody's.
-        own = {"RUNG_HOME": str(self.folder / "home"), "RUNG_ALLOW_DIRTY": "1"}
         ended = subprocess.run(
             [*PROGRAMS[program], *words],
             capture_output=True,
             text=True,
             cwd=self.folder,
-            env=os.environ | own,
+            env=environment(self.folder / "home"),
         )
         assert ended.returncode == 0, f"{line}\n{ended.stdout}\n{ended.stderr}"
         self.done.add(line)
 
 
 @pytest.fixture(scope="module")
-def reader(tmp_path_factory: pytest.TempPathFactory) -> Reader:
+def reader(training: Training, tmp_path_factory: pytest.TempPathFactory) -> Reader:
+    """After README's training, which other tests need as well."""
     folder = tmp_path_factory.mktemp("reader")
-    for name in ("examples", *ROOMS):
-        (folder / name).symlink_to(ROOT / name)
-    return Reader(folder)
+    (folder / "examples").symlink_to(ROOT / "examples")
+    copied(training.home, folder / "home")
+    shutil.copy(training.history, folder / "history.jsonl")
+    return Reader(folder, done=set(AS_README))
+
+
+def test_what_the_tests_train_is_what_readme_trains() -> None:
+    lines = {line for s in snippets(ROOT / "README.md", "sh") for line in s.splitlines()}
+    assert set(AS_README) <= lines
 
 
 @pytest.mark.parametrize("page", list(pages_with("sh")), ids=lambda page: page.stem)

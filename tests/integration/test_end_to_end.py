@@ -1,7 +1,6 @@
 """The example as its users meet it: trained, served by a real process, and asked over real HTTP."""
 
 import json
-import shutil
 import signal
 import subprocess
 import time
@@ -15,6 +14,7 @@ from typing import IO, Any
 import httpx
 import pytest
 
+from tests.conftest import copied
 from tests.schemas import faults
 from tests.terminal import EXAMPLE, command, environment, told
 
@@ -82,7 +82,7 @@ def _stdout(process: "subprocess.Popen[str]") -> IO[str]:
 @pytest.fixture(scope="module")
 def server(trained_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("served")
-    home = shutil.copytree(trained_home, folder / "home")
+    home = copied(trained_home, folder / "home")
     key = told(home, "key", "create", *ALL_SCOPES, "--name", "everything")["key"]
     with serving(home, folder / "stderr") as (address, process):
         server = Server(home=home, address=address, process=process, log=folder / "stderr", key=key)

@@ -6,7 +6,7 @@ import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from tests.conftest import Training
+from tests.conftest import THREADS, Training
 from tests.schemas import faults
 from tests.terminal import EXAMPLE, TEMPLATE, told
 
@@ -48,7 +48,7 @@ def history(path: Path, rows: int) -> Path:
 def test_what_init_makes_is_trained_to_the_same_release_anywhere(tmp_path: Path) -> None:
     folder = shutil.copytree(TEMPLATE, tmp_path / "mine")
     rows = history(tmp_path / "rows.jsonl", 150)
-    here = told(tmp_path / "here" / "home", "train", folder, "--data", rows)
+    here = told(tmp_path / "here" / "home", "train", folder, "--data", rows, env=THREADS)
     there = told(tmp_path / "there" / "home", "train", folder, "--data", rows, env=ELSEWHERE)
     assert faults("train", here) == []
     assert here == there
