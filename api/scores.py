@@ -21,6 +21,7 @@ from core.store.scores import Score
 from router.policy import expected_cost
 
 router = guarded_router("/v1/decisions", subject="scores")
+Known = Score | InvalidRequest | None  # what there is of a key, or why there cannot be anything
 
 
 @router.post("/{name}/scores", openapi_extra=takes(ScoresBody))
@@ -34,8 +35,8 @@ async def scores(
     asking = await _asking(context, caller.tenant_id, name)
     known = await asking.known([asking.key_of(one.key) for one in read.body.requests])
     told = [
-        await asking.answer(one, stored)
-        for one, stored in zip(read.body.requests, known, strict=True)
+        await asking.answer(one, of_key)
+        for one, of_key in zip(read.body.requests, known, strict=True)
     ]
     return ScoresTold(
         release=asking.release,
@@ -48,7 +49,8 @@ async def scores(
 async def score(name: str, key: str, caller: Reader, context: Shared) -> ScoreBody:
     """The score as it is kept, fresh or stale."""
     asking = await _asking(context, caller.tenant_id, name)
-    (stored,) = await asking.known([asking.key_of(key)])
+    (known,) = await asking.known([asking.key_of(key)])
+    stored = _stored(known)
     if stored is None:
         raise _absent()
     return asking.told(key, stored, "cache" if asking.is_fresh(stored) else "stale")
@@ -86,21 +88,32 @@ class _Asking:
     def key_of(self, key: str | int) -> str:
         return str(key)
 
-    async def known(self, keys: Sequence[str]) -> list[Score | None]:
+    async def known(self, keys: Sequence[str]) -> list[Known]:
         """The scores of these keys, in their order."""
+        named = await self.context.run(self._named, keys)
+        asked = [name for name in named if isinstance(name, str)]
         store = self.context.service.store
+        found = await self.context.run(store.scores, self.tenant_id, self.spec.name, asked)
+        return [found.get(name) if isinstance(name, str) else name for name in named]
+
+    def _named(self, keys: Sequence[str]) -> list[str | InvalidRequest]:
+        """As they are stored, or why one cannot be."""
         hidden = self.spec.request.fields[self.scores.key].type == "text"
-        named = await self.context.run(store.score_keys, self.tenant_id, keys, hidden=hidden)
-        found = await self.context.run(store.scores, self.tenant_id, self.spec.name, named)
-        return [found.get(name) for name in named]
+        named: list[str | InvalidRequest] = []
+        for key in keys:
+            try:
+                named += self.context.service.store.score_keys(self.tenant_id, [key], hidden=hidden)
+            except InvalidRequest as error:
+                named.append(error)
+        return named
 
     def is_fresh(self, stored: Score) -> bool:
         return stored.is_fresh(self.release, self.now)
 
-    async def answer(self, asked: ScoreAskBody, stored: Score | None) -> ScoreBody:
+    async def answer(self, asked: ScoreAskBody, known: Known) -> ScoreBody:
         """Never raises what concerns this request alone: the others are answered all the same."""
         try:
-            return await self._answer(asked, stored)
+            return await self._answer(asked, _stored(known))
         except RungError as error:
             return ScoreBody(
                 key=asked.key,
@@ -204,6 +217,12 @@ class _Asking:
             f"the score is stale: {self._why(stored)}",
             way_out="Score its table again, or send facts and declare when_stale: online.",
         )
+
+
+def _stored(known: Known) -> Score | None:
+    if isinstance(known, InvalidRequest):
+        raise known
+    return known
 
 
 def _absent() -> NotFound:

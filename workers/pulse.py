@@ -16,6 +16,8 @@ from workers.runner import JobRunner
 
 TASK = "rung.work"
 SEND_S, SWEEP_S, SCHEDULE_S, PRUNE_S = 0.5, 1.0, 5.0, 3600.0
+CONFIRMED_S = 5.0  # a broker confirms in milliseconds; RabbitMQ short of memory or disk never does
+STOP_S = 15.0  # above a wake-up that a silent broker delays; what it leaves, the next pulse does
 LOG = logging.getLogger("rung.workers")
 
 
@@ -53,9 +55,10 @@ class Pulse:
     def start(self) -> None:
         self._thread.start()
 
-    def stop(self) -> None:
+    def stop(self, within_s: float = STOP_S) -> None:
+        """A beat that takes longer ends with the process, and is no reason to outlive a SIGTERM."""
         self._over.set()
-        self._thread.join()
+        self._thread.join(within_s)
 
     def _beat(self) -> None:
         due = dict.fromkeys(self._every, 0.0)
@@ -75,14 +78,18 @@ class Pulse:
 
 def wake_by(app: Celery) -> Callable[[], None]:
     """Sends the one message there is: some job is due. Raises Unavailable."""
+    # None of Celery's pool: that asks the broker to close one that failed, and waits for an answer.
+    connection = app.connection_for_write()
 
     def wake() -> None:
-        connection = app.connection_for_write()
         # Which library's error it is depends on where in kombu the broker was missed.
         down = (*connection.connection_errors, *connection.channel_errors, OperationalError)
         try:
-            app.send_task(TASK)
+            app.send_task(
+                TASK, connection=connection, timeout=CONFIRMED_S, confirm_timeout=CONFIRMED_S
+            )
         except (*down, OSError) as error:
+            connection.collect()  # a late confirmation must not be taken for that of the next one
             raise _broker_down(error) from error
 
     return wake

@@ -57,6 +57,9 @@ def run_until_idle(
 
     Raises Unavailable after `timeout_s`, and where the worker ends before its work does.
     """
+    # Children would not tell which jobs they passed on, and a loaded embedder's threads do not
+    # live through a fork.
+    settings = settings.model_copy(update={"worker_pool": "solo", "worker_concurrency": 1})
     ended = threading.Event()
     with _ready(settings, works, lease) as (app, ledger, runner):
         worker = WorkController(app=app, **_options(settings))

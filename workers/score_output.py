@@ -1,11 +1,17 @@
-"""Writes scores beside where they will stand, and puts them there once the last row is written."""
+"""Writes scores beside where they will stand, and puts them there once the last row is written.
+
+The file beside is locked for as long as its writer lives, however that ends: so whoever writes the
+same output next can tell what a killed one left, which nobody will finish, from what is being made.
+"""
 
 import errno
+import fcntl
+import glob
 import json
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -32,6 +38,7 @@ SCHEMA = pa.schema(
 )
 _PLAIN = pa.schema([(f.name, pa.string() if f.type == WORDS else f.type) for f in SCHEMA])
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
+_DIGITS = 8  # of the random part in the name of a file beside
 
 
 class Writer(Protocol):
@@ -55,12 +62,17 @@ class Output:
                 way_out="Name a .parquet, .csv, .jsonl or .ndjson file.",
             )
         self._refuse_existing()
-        self.aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
 
     def __enter__(self) -> Self:
         assert self._make is not None
         with _told(self.path):
-            self._writer: Writer = self._make(self.aside)
+            _remove_left(self.path)
+            self._aside, self._lock = _locked_beside(self.path)
+            try:
+                self._writer: Writer = self._make(self._aside)
+            except BaseException:
+                self._let_go()
+                raise
         return self
 
     def write(self, batch: Any) -> None:
@@ -75,13 +87,16 @@ class Output:
                 if kind is None:
                     self._put()
         finally:
-            self.aside.unlink(missing_ok=True)
+            self._let_go()
+
+    def _let_go(self) -> None:
+        self._aside.unlink(missing_ok=True)
+        os.close(self._lock)
 
     def _put(self) -> None:
         self._refuse_existing()  # another may have written it meanwhile
-        with self.aside.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(self.aside, self.path)
+        os.fsync(self._lock)
+        os.replace(self._aside, self.path)
 
     def _refuse_existing(self) -> None:
         if self.path.is_dir() or (self.path.exists() and not self._overwrite):
@@ -90,6 +105,27 @@ class Output:
                 f"{self.path} is there already",
                 way_out="Name another file, or write over it with --overwrite.",
             )
+
+
+def _locked_beside(path: Path) -> tuple[Path, int]:
+    """A new file, and what keeps it locked while it is open."""
+    while True:
+        aside = path.with_name(f".{path.name}.{secrets.token_hex(_DIGITS // 2)}.part")
+        lock = os.open(aside, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666)
+        with suppress(OSError):  # a file system without locks: nobody can take it for left there
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        if aside.exists():
+            return aside, lock
+        os.close(lock)  # before it was locked, another writer took it for left
+
+
+def _remove_left(path: Path) -> None:
+    """What killed writers of this output left behind."""
+    name = f".{glob.escape(path.name)}.{'[0-9a-f]' * _DIGITS}.part"
+    for left in path.parent.glob(name):
+        with suppress(OSError), left.open("rb+") as file:  # it is being written, or not ours
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            left.unlink(missing_ok=True)
 
 
 class _Parquet:

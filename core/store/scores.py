@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, delete, select, tuple_
+from sqlalchemy.exc import DBAPIError
 
 from core.errors import InvalidSettings
 from core.identity.pseudonym import pseudonym
@@ -145,9 +146,13 @@ def _upsert(connection: Connection, rows: list[tuple[Any, ...]]) -> None:
     temporary, copy, merge = _POSTGRESQL
     connection.exec_driver_sql(temporary)
     driver: Any = connection.connection.cursor()
-    with driver.copy(copy) as stream:
-        for row in rows:
-            stream.write_row(row)
+    raised: Any = connection.dialect.loaded_dbapi.Error
+    try:
+        with driver.copy(copy) as stream:
+            for row in rows:
+                stream.write_row(row)
+    except raised as error:  # past SQLAlchemy, and still to be told as an error of the database is
+        raise DBAPIError.instance(copy, None, error, raised, dialect=connection.dialect) from error
     connection.exec_driver_sql(merge)
 
 

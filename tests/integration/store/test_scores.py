@@ -1,11 +1,12 @@
 """Scores: the newest of a key stands, tenants are apart, and what is long over goes."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from core.errors import InvalidRequest
+from core.errors import InvalidRequest, Unavailable
 from core.store import Store
 from core.store.scores import KEPT_AFTER_EXPIRY, ROWS_A_TRANSACTION, ScoredRows
 from tests.fakes.clock import FixedClock
@@ -55,6 +56,19 @@ def test_more_than_one_transaction(store: Store) -> None:
     assert store.keep_scores("acme", "loans", rows(keys)) == 12_345
     found = store.scores("acme", "loans", keys)
     assert [found[key].probability for key in keys] == rows(keys).probabilities
+
+
+def test_an_error_while_rows_are_copied_is_told_as_any_other_of_the_database(
+    postgres_url: str, clock: FixedClock
+) -> None:
+    """Here its statements may take a tenth of a second, and these rows are 200 MB."""
+    Store.open(postgres_url, clock).close()  # its tables, which may take longer
+    hasty = Store.open(f"{postgres_url}?options=-c%20statement_timeout%3D100", clock)
+    keys = [f"k{number}" for number in range(ROWS_A_TRANSACTION)]
+    with pytest.raises(Unavailable, match="RUNG-STORE-UNAVAILABLE"):
+        hasty.keep_scores("acme", "loans", replace(rows(keys), digests=["d" * 20_000] * len(keys)))
+    assert hasty.scores("acme", "loans", keys[:1]) == {}
+    hasty.close()
 
 
 def test_fresh_until_it_expires_or_another_release_is_live(store: Store) -> None:

@@ -4,6 +4,9 @@ import asyncio
 import gzip
 import json
 import random
+import signal
+import subprocess
+import sys
 from csv import DictWriter
 from datetime import timedelta
 from pathlib import Path
@@ -30,6 +33,8 @@ from tests.fakes.scored_table import (
     with_scores,
 )
 from tests.fakes.service import SECRET
+from tests.fakes.small_disk import small_disk
+from tests.terminal import ROOT
 from workers.score_output import SCHEMA, Output
 
 KEYED = DECISION.replace(
@@ -216,12 +221,47 @@ def test_what_cannot_be_scored_is_told_and_leaves_nothing(
     assert out.read_bytes() == before  # the same bytes each time
 
 
-def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
-    """/dev/full takes no byte, as a full disk."""
-    output = Output(tmp_path / "scores.jsonl", overwrite=False)
-    output.aside.symlink_to("/dev/full")
-    row = [["c"], [0.5], ["hold"], ["rules"], ["r"], [None], [None], [None], [None]]
+def row_of(key: str) -> Any:
+    row = [[key], [0.5], ["hold"], ["rules"], ["r"], [None], [None], [None], [None]]
     arrays = [pa.array(v, f.type) for v, f in zip(row, SCHEMA, strict=True)]
-    with pytest.raises(Unavailable, match="RUNG-OUTPUT-WRITE"), output:
-        output.write(pa.record_batch(arrays, schema=SCHEMA))
-    assert list(tmp_path.iterdir()) == []
+    return pa.record_batch(arrays, schema=SCHEMA)
+
+
+def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 1) as disk:
+        output = Output(disk.folder / "scores.jsonl", overwrite=False)
+        disk.fill()
+        with pytest.raises(Unavailable, match="RUNG-OUTPUT-WRITE"), output:
+            output.write(row_of("c"))
+        disk.free()
+        assert list(disk.folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+def test_what_killed_runs_left_goes_with_the_next_one(tmp_path: Path, suffix: str) -> None:
+    out = tmp_path / f"scores[1].{suffix}"
+    others = tmp_path / f".{out.name}.mine.part"
+    others.touch()
+    code = (
+        "import os, signal, sys; from pathlib import Path; from workers.score_output import Output;"
+        "Output(Path(sys.argv[1]), overwrite=True).__enter__(); os.kill(os.getpid(), 9)"
+    )
+    for _ in range(2):
+        ended = subprocess.run([sys.executable, "-c", code, str(out)], cwd=ROOT, check=False)
+        assert ended.returncode == -signal.SIGKILL
+        assert len(list(tmp_path.iterdir())) == 2  # of several that were killed, the last one's
+    with Output(out, overwrite=True) as output:
+        output.write(row_of("c"))
+    assert set(tmp_path.iterdir()) == {out, others}
+
+
+def test_two_runs_at_once_write_a_whole_file_each(tmp_path: Path) -> None:
+    out = tmp_path / "scores.jsonl"
+    with Output(out, overwrite=True) as first:
+        first.write(row_of("a"))
+        with Output(out, overwrite=True) as second:
+            second.write(row_of("b"))
+            first.write(row_of("c"))
+        assert [json.loads(line)["key"] for line in out.read_text().splitlines()] == ["b"]
+    assert [json.loads(line)["key"] for line in out.read_text().splitlines()] == ["a", "c"]
+    assert list(tmp_path.iterdir()) == [out]

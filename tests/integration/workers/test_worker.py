@@ -15,14 +15,14 @@ import pytest
 
 from core.clock import SystemClock
 from core.errors import InvalidDocument, Unavailable
-from core.jobs import JobLedger, Schedules
+from core.jobs import Job, JobLedger, Schedules
 from core.settings import Settings
 from core.store import Store
 from tests.fakes.noting_worker import KIND, NotingWork, enqueue_note, only
 from workers.pulse import Pulse
 from workers.rescue import Rescue
 from workers.run import run_until_idle
-from workers.runner import JobRunner
+from workers.runner import Done, JobRunner, NotForThisWorker, Report, Work
 
 ROOT = Path(__file__).parents[3]
 PATIENCE_S = 60  # far above what any of this takes; reached only where a job is lost
@@ -131,6 +131,32 @@ def test_until_idle_says_where_work_is_left(
     with pytest.raises(Unavailable) as caught:
         run_until_idle(settings, only(NotingWork(log)), timeout_s=0)
     assert caught.value.code == "RUNG-WORKER-TIMEOUT"
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads"])
+def test_until_idle_works_alone_in_this_process_whatever_the_pool(
+    settings: Settings, ledger: JobLedger, log: Path, pool: str
+) -> None:
+    """In a child, what a worker passes on would be open for ever in the eyes of its parent."""
+    asked = settings.model_copy(update={"worker_pool": pool, "worker_concurrency": 4})
+    given: list[Settings] = []
+    where: list[tuple[int, str]] = []
+
+    class PassingOn(NotingWork):
+        def run(self, job: Job, report: Report) -> Done:
+            where.append((os.getpid(), threading.current_thread().name))
+            raise NotForThisWorker("it waits for another kind of worker")
+
+    def works(settings: Settings, store: Store) -> list[Work]:
+        given.append(settings)
+        return [PassingOn(log)]
+
+    job_id = enqueue_note(ledger, "word")
+    run_until_idle(asked, works, timeout_s=20)
+    assert where == [(os.getpid(), threading.current_thread().name)]
+    assert (given[0].worker_pool, given[0].worker_concurrency) == ("solo", 1)
+    job = ledger.job("acme", job_id)
+    assert job is not None and job.state == "queued"
 
 
 @pytest.mark.parametrize(
@@ -243,6 +269,26 @@ def test_a_pulse_outlives_a_broker_that_is_down(store: Store, ledger: JobLedger,
     pulse = Pulse(store, down, JobRunner(store, [NotingWork(log)]))
     pulse.start()
     wait_for(lambda: len(tried) == 3)
+    pulse.stop()
+
+
+def test_a_pulse_that_hangs_keeps_no_worker_from_its_end(
+    store: Store, ledger: JobLedger, log: Path
+) -> None:
+    hanging, resumed = threading.Event(), threading.Event()
+
+    def wake() -> None:
+        hanging.set()
+        resumed.wait(PATIENCE_S)
+
+    enqueue_note(ledger, "word")
+    pulse = Pulse(store, wake, JobRunner(store, [NotingWork(log)]))
+    pulse.start()
+    assert hanging.wait(PATIENCE_S)
+    started = time.monotonic()
+    pulse.stop(within_s=0.1)
+    assert time.monotonic() - started < PATIENCE_S / 2
+    resumed.set()
     pulse.stop()
 
 

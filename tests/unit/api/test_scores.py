@@ -1,5 +1,6 @@
 """Kept scores over HTTP: fresh, stale, absent, changed facts, ranked, and each tenant's own."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -17,11 +18,19 @@ FIELDS = {"customer": {"type": "text"}, "message": {"type": "text"}}
 class Kept:
     """`triage` keeps scores by customer; c-1 to c-3 were scored by release r1 an hour ago."""
 
-    def __init__(self, face: Face, when_stale: str = "online") -> None:
+    def __init__(
+        self,
+        face: Face,
+        when_stale: str = "online",
+        *,
+        key: str = "customer",
+        fields: Mapping[str, Any] = FIELDS,
+    ) -> None:
         self.face = face
-        fields = {**FIELDS, "amount": {"type": "number", "missing": "unknown"}}
+        self.hidden = key == "customer"
+        fields = {**FIELDS, **fields, "amount": {"type": "number", "missing": "unknown"}}
         fields |= {"age": {"type": "integer", "missing": "unknown"}}
-        scores = {"key": "customer", "fresh_for_hours": 24, "when_stale": when_stale}
+        scores = {"key": key, "fresh_for_hours": 24, "when_stale": when_stale}
         self.spec = table_spec(name="triage", fields=fields, scores=scores)
         face.service.specs = {"triage": self.spec}
         face.store.register_release("acme", "triage", "r1")
@@ -33,7 +42,7 @@ class Kept:
             release="r1",
             scored_at=NOW - timedelta(hours=1),
             expires_at=NOW + timedelta(hours=23),
-            keys=store.score_keys(tenant, keys, hidden=True),
+            keys=store.score_keys(tenant, keys, hidden=self.hidden),
             probabilities=p,
             outcomes=outcomes,
             digests=["abc" if outcome != "decline" else "" for outcome in outcomes],
@@ -126,6 +135,25 @@ def test_one_bad_request_spoils_no_other(kept: Kept) -> None:
         "RUNG-SCORE-KEY",
         "RUNG-FACTS-TYPE",
     ]
+
+
+@pytest.mark.parametrize(
+    "field", [{"type": "category", "values": ["1", "2"]}, {"type": "integer", "min": 0}]
+)
+def test_a_key_that_cannot_be_stored_spoils_no_other(face: Face, field: dict[str, Any]) -> None:
+    """One that is a text can: it is stored by its pseudonym."""
+    kept = Kept(face, key="branch", fields={"branch": field})
+    kept.keep("acme", ["1"], [0.1], ["grant"])
+    long, null, large = "c" * 201, "c\0", 10**250
+    asked = [{"key": long}, {"key": null}, {"key": large}, {"key": long, "facts": facts()}]
+    told = kept.ask(*asked, {"key": "1"})
+    assert [(one["key"], one["source"]) for one in told] == [
+        ("1", "cache"),
+        *((one["key"], "refused") for one in asked),
+    ]
+    assert {one["error"]["code"] for one in told[1:]} == {"RUNG-TEXT-INVALID"}
+    alone = face.send("GET", f"{PATH}/{long}")
+    assert (alone.status_code, alone.json()["error"]["code"]) == (422, "RUNG-TEXT-INVALID")
 
 
 @pytest.mark.parametrize(
