@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any
 
 import numpy as np
@@ -104,24 +104,24 @@ class _Bench:
                     order |= {"texts": "passages", "start": start, "stop": last}
                 else:
                     order = _embedding(way, start, stop)
-                spent[way].append(self._ended(self._begun(order), named))
+                spent[way].append(self._done(order, named))
         return spent
 
     def rerun(self, backend: str) -> Step:
         order = _embedding(backend, 0, self._passages) | {"texts": "changed"}
-        return self._ended(self._begun(order), f"{backend}, with 1 % changed")
+        return self._done(order, f"{backend}, with 1 % changed")
 
     def ndcg(self, backend: str) -> Step:
         order = _embedding(backend, 0, 0) | {"step": "ndcg"}
-        return self._ended(self._begun(order), f"{backend}, retrieval")
+        return self._done(order, f"{backend}, retrieval")
 
     def workers(self, backend: str) -> dict[str, Any]:
         """Halves in two processes against the whole in one, each process with one thread."""
         n = max(2, self._passages // WORKERS_SHARE)
-        one = self._ended(self._begun(_alone(backend, "one", 0, n)), "one worker")
+        one = self._done(_alone(backend, "one", 0, n), "one worker")
         halves = [(0, n // 2), (n // 2, n)]
         begun = [self._begun(_alone(backend, "two", *half)) for half in halves]
-        two = [self._ended(process, "two workers") for process in begun]
+        two = [step.ended("two workers", self._progress) for step in begun]
         both = max(half["ended"] for half in two) - min(half["started"] for half in two)
         return {
             "backend": backend,
@@ -132,32 +132,47 @@ class _Bench:
             "cores": os.cpu_count(),
         }
 
-    def _begun(self, order: Step) -> "subprocess.Popen[str]":
+    def _done(self, order: Step, named: str) -> Step:
+        return self._begun(order).ended(named, self._progress)
+
+    def _begun(self, order: Step) -> "StepProcess":
         told = json.dumps({**order, "folder": str(self._folder)})
-        return subprocess.Popen(
-            [sys.executable, "-m", "cli.bench_embed_step", told],
+        return StepProcess([sys.executable, "-m", "cli.bench_embed_step", told])
+
+
+class StepProcess:
+    """A step at work. Its result goes to a file: the pipe for it would be full at 64 KB, and the
+    step then wait for whoever still reads its progress."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self._result = TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115  `ended` does
+        self._process = subprocess.Popen(
+            command,
             cwd=Path(__file__).parents[1],
-            stdout=subprocess.PIPE,
+            stdout=self._result,
             stderr=subprocess.PIPE,
             text=True,
         )
 
-    def _ended(self, process: "subprocess.Popen[str]", named: str) -> Step:
-        self._progress(named, 0, 1)
+    def ended(self, named: str, progress: Progress) -> Step:
+        """Waits for it. Raises Unavailable where it failed."""
+        progress(named, 0, 1)
         last = ""
-        assert process.stderr is not None and process.stdout is not None
-        with process:
-            for line in process.stderr:
+        assert self._process.stderr is not None
+        with self._result, self._process:
+            for line in self._process.stderr:
                 numbers = line.split()
                 if len(numbers) == 2 and all(number.isdigit() for number in numbers):
-                    self._progress(named, int(numbers[0]), int(numbers[1]))
+                    progress(named, int(numbers[0]), int(numbers[1]))
                 elif line.strip():
                     last = line.strip()
-            content = process.stdout.read()
-        if process.returncode != 0:
+            code = self._process.wait()
+            self._result.seek(0)
+            content = self._result.read()
+        if code != 0:
             raise Unavailable(
                 "RUNG-BENCH-STEP",
-                f"the step '{named}' ended with code {process.returncode}: {last[-300:]}",
+                f"the step '{named}' ended with code {code}: {last[-300:]}",
                 way_out="Look at the machine's memory and disk, or measure fewer passages.",
             )
         found: Step = json.loads(content)

@@ -1,6 +1,6 @@
 """The corpora of a decision's folder: documents, indexes, and what training promotes of them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from core.embedding import TextEmbedder
     from core.store.documents import NewDocument
     from core.store.indexes import NewIndex
+    from rankers.documents import Document, RefusedFile
     from rankers.index import HybridIndex
 
 
@@ -28,11 +29,18 @@ class FolderIndex:
 
 def documents_of(folder: "DecisionFolder", corpus: str) -> "tuple[NewDocument, ...]":
     """As the store keeps them. Raises InvalidDocument."""
-    from core.store.documents import NewDocument
+    return _as_new(folder.documents(corpus))
 
-    return tuple(
-        NewDocument(id=one.id, title=one.title, text=one.text) for one in folder.documents(corpus)
-    )
+
+def readable_documents_of(
+    folder: "DecisionFolder", corpus: str
+) -> "tuple[tuple[NewDocument, ...], tuple[RefusedFile, ...]]":
+    """As the store keeps them, and the files that are none. Raises InvalidDocument where the
+    folder cannot be read or holds no file."""
+    from rankers.documents import read_folder
+
+    found = read_folder(folder.folder / corpus)
+    return _as_new(found.documents), found.refused
 
 
 def folder_indexes(
@@ -62,6 +70,12 @@ def promotion(
                 note(f"corpus {corpus}: it holds other documents too; a worker builds its index")
 
     return write
+
+
+def _as_new(documents: "Iterable[Document]") -> "tuple[NewDocument, ...]":
+    from core.store.documents import NewDocument
+
+    return tuple(NewDocument(id=one.id, title=one.title, text=one.text) for one in documents)
 
 
 def _index(

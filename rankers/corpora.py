@@ -52,11 +52,23 @@ def build_index(
     *,
     progress: Progress = lambda done, total: None,
 ) -> HybridIndex:
-    """Raises InvalidDocument where there is no chunk."""
-    vectors = embed_chunks(chunks, embedder, cache, progress=progress)
-    return HybridIndex.from_vectors(
-        chunks, vectors, fingerprint=embedder.fingerprint, chunker=CHUNKER.name
+    """Raises InvalidDocument where there is no chunk.
+
+    `progress` gets one count that only grows: distinct texts that have a vector, then chunks that
+    can be searched by it; and the sum of all texts and all chunks. What it raises ends the build.
+    """
+    texts = len({chunk.whole for chunk in chunks})
+    every = texts + len(chunks)
+    vectors = embed_chunks(chunks, embedder, cache, progress=lambda done, _: progress(done, every))
+    index = HybridIndex.from_vectors(
+        chunks,
+        vectors,
+        fingerprint=embedder.fingerprint,
+        chunker=CHUNKER.name,
+        progress=lambda done, _: progress(texts + done, every),
     )
+    progress(every, every)  # again: with a million chunks their words took some minutes
+    return index
 
 
 def verified(index: HybridIndex) -> tuple[HybridIndex, dict[str, Any]]:

@@ -1,9 +1,10 @@
 """A corpus folder becomes documents, and a document becomes chunks, or is refused with a reason."""
 
 import hashlib
+import os
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -94,10 +95,34 @@ class ParagraphChunker:
                     yield " ".join(found[start : start + self.max_words])
 
 
-def read_corpus(folder: Path) -> tuple[Document, ...]:
-    """Every `*.md` below `folder`, by id; a file's stem is the id, its `# ` heading the title.
+@dataclass(frozen=True, kw_only=True)
+class RefusedFile:
+    """A file that is no document, and why. `document` is the id that it would have."""
 
-    Raises InvalidDocument where the folder or a file cannot be used.
+    path: Path
+    document: str
+    error: InvalidDocument
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusFolder:
+    documents: tuple[Document, ...]  # by id
+    refused: tuple[RefusedFile, ...]  # by path
+
+
+def read_corpus(folder: Path) -> tuple[Document, ...]:
+    """As `read_folder`. Raises InvalidDocument also where a file cannot be used."""
+    found = read_folder(folder)
+    if found.refused:
+        raise found.refused[0].error
+    return found.documents
+
+
+def read_folder(folder: Path) -> CorpusFolder:
+    """Every `*.md` below `folder`; a file's stem is the id, its `# ` heading the title.
+
+    Of files with one id all are refused: nobody said which of them is meant. Raises
+    InvalidDocument where the folder cannot be read or has no such file.
     """
     try:
         paths = sorted(path for path in folder.rglob("*.md") if path.is_file())
@@ -109,20 +134,18 @@ def read_corpus(folder: Path) -> tuple[Document, ...]:
             f"{folder} holds no .md file",
             way_out="Name a folder of Markdown articles.",
         )
-    documents: dict[str, Document] = {}
-    seen: dict[str, Path] = {}
+    alike: dict[str, list[Path]] = {}
     for path in paths:
-        key = unicodedata.normalize("NFC", path.stem).casefold()
-        if key in seen:
-            raise InvalidDocument(
-                "RUNG-CORPUS-DUPLICATE",
-                f"{path} and {seen[key]} would both have the id {path.stem}",
-                way_out="Rename one: a file's name without .md is the document's id.",
-            )
-        seen[key] = path
-        document = _read(path)
-        documents[document.id] = document
-    return tuple(documents[name] for name in sorted(documents))
+        alike.setdefault(_id(path).casefold(), []).append(path)
+    documents, refused = [], []
+    for path in paths:
+        try:
+            _require_alone(path, alike[_id(path).casefold()])
+            documents.append(_read(path))
+        except InvalidDocument as error:
+            refused.append(RefusedFile(path=path, document=_id(path), error=error))
+    documents.sort(key=lambda document: document.id)
+    return CorpusFolder(documents=tuple(documents), refused=tuple(refused))
 
 
 def cut(documents: Iterable[Document], chunker: Chunker) -> tuple[Chunk, ...]:
@@ -136,8 +159,28 @@ def _chunk(document: Document, place: int, text: str) -> Chunk:
     return Chunk(id=name, document=document.id, title=document.title, text=text)
 
 
+def _id(path: Path) -> str:
+    return unicodedata.normalize("NFC", _shown(path.stem))
+
+
+def _shown(name: str) -> str:
+    """As it can be printed: a file's name may be any bytes."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def _require_alone(path: Path, alike: Sequence[Path]) -> None:
+    for other in alike:
+        if other != path:
+            raise InvalidDocument(
+                "RUNG-CORPUS-DUPLICATE",
+                f"{path} and {other} would both have the id {path.stem}",
+                way_out="Rename one: a file's name without .md is the document's id.",
+            )
+
+
 def _read(path: Path) -> Document:
     try:
+        path.stem.encode()  # a name that is no UTF-8 can be no id
         size = path.stat().st_size
         if size > MAX_FILE_BYTES:
             raise InvalidDocument(
@@ -163,12 +206,12 @@ def _read(path: Path) -> Document:
             f"{path} holds no text below its heading",
             way_out="Write the article or remove the file.",
         )
-    return Document(id=unicodedata.normalize("NFC", path.stem), title=title, text=text)
+    return Document(id=_id(path), title=title, text=text)
 
 
 def _unreadable(path: Path, why: str) -> InvalidDocument:
     return InvalidDocument(
         "RUNG-CORPUS-READ",
-        f"{path} cannot be read ({why})",
+        f"{_shown(str(path))} cannot be read ({why})",
         way_out="Name an existing folder of UTF-8 text files.",
     )

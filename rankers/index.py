@@ -73,9 +73,18 @@ class HybridIndex:
 
     @classmethod
     def from_vectors(
-        cls, chunks: Sequence[Chunk], vectors: FloatArray, *, fingerprint: str, chunker: str = ""
+        cls,
+        chunks: Sequence[Chunk],
+        vectors: FloatArray,
+        *,
+        fingerprint: str,
+        chunker: str = "",
+        progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> "HybridIndex":
-        """From vectors made elsewhere, row i for `chunks[i]`. Raises InvalidDocument."""
+        """From vectors made elsewhere, row i for `chunks[i]`. Raises InvalidDocument.
+
+        `progress` gets the number of chunks that can be searched by meaning so far, and of all.
+        """
         ordered = _ordered(chunks)
         fits = vectors.ndim == 2 and len(vectors) == len(chunks) and vectors.shape[1] > 0
         if not fits or not np.isfinite(vectors).all():
@@ -89,7 +98,9 @@ class HybridIndex:
             chunks=ordered,
             fingerprint=fingerprint,
             chunker=chunker,
-            by_meaning=search_over(vectors[[place[chunk.id] for chunk in ordered]]),
+            by_meaning=search_over(
+                vectors[[place[chunk.id] for chunk in ordered]], progress=progress
+            ),
             text=TermIndex.build([words(chunk.whole) for chunk in ordered]),
             title=TermIndex.build([words(chunk.title) for chunk in ordered]),
         )

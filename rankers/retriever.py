@@ -12,6 +12,7 @@ from rankers.features import feature_matrix
 from rankers.index import DEPTH, Candidates, HybridIndex
 from rankers.quality import QualityScorer
 from rankers.ranker import Ranker, load_ranker, rank
+from rankers.terms import highest
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -86,13 +87,19 @@ class Retriever:
         return RetrievalResult(passages=tuple(passages), quality=first, quality_any=cited)
 
     def _search(self, text: str) -> Candidates:
-        """As much deeper as there are hidden chunks, which cannot crowd out what is to be seen."""
+        """As much deeper as there are hidden chunks, which cannot crowd out what is to be seen.
+
+        Of what is seen the first DEPTH of each list are kept, as if the rest had not been there:
+        to rank thousands is slow, and scales their features otherwise than the ranker learned.
+        """
         if self._seen is None:
             return self.index.search(text, self._embedder)
         depth = DEPTH + int(np.count_nonzero(~self._seen))
         found = self.index.search(text, self._embedder, depth=depth)
-        seen = self._seen[found.rows]
-        return replace(found, rows=found.rows[seen], bm25=found.bm25[seen], dense=found.dense[seen])
+        seen = np.flatnonzero(self._seen[found.rows])
+        near = np.argsort(-found.dense[seen], kind="stable")[:DEPTH]
+        kept = seen[np.union1d(highest(found.bm25[seen], DEPTH), near)]
+        return replace(found, rows=found.rows[kept], bm25=found.bm25[kept], dense=found.dense[kept])
 
     def to_files(self) -> dict[str, bytes]:
         """The ranker and the quality scorer; an index is an artifact of its own."""

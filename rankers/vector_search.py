@@ -1,6 +1,6 @@
 """Finds the vectors nearest to one: exactly, or by a graph once there are too many to compare."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar, Protocol
 
@@ -28,7 +28,22 @@ FLAT_UP_TO = 50_000
 # 100,000 is .892, .972 and .999 in .6, 1.2 and 3.4 ms.
 LINKS, EF_CONSTRUCTION, EF_SEARCH = 32, 200, 256
 
+# Whoever asks for more than one vector in so many is answered exactly. Processor milliseconds of a
+# search (median of 15, vectors of `rung bench index`); the two cost the same at 310 and at 800:
+#
+#     count             100    300    500   1,000   2,000   5,000   10,000
+#     20,000   graph    1.3    2.5    3.6     6.6      14      53      171
+#              flat     2.5    2.7    2.5     2.7     3.3     3.6      5.2
+#     60,000   graph    2.8    5.6    7.9      12      27      71      260
+#              flat      11     13     11      10      12      12       15
+WALKED_FOR_ONE_IN = 70
+
+# Between two progress reports: some twenty seconds where a million are linked already. Where the
+# slices begin has a say in the graph, so this is part of how it is made.
+LINKED_AT_ONCE = 5_000
+
 VECTORS, GRAPH = "vectors.faiss", "graph.faiss"
+Progress = Callable[[int, int], None]
 
 
 class VectorSearch(Protocol):
@@ -81,7 +96,8 @@ class FlatSearch:
 class GraphSearch:
     """Walks a graph of neighbours (HNSW, Malkov and Yashunin 2018): near, and verified to be so.
 
-    The graph has no vectors of its own, so they are held and stored once.
+    Where very many are asked for, it compares with every vector: exact, and faster then. The graph
+    has no vectors of its own, so they are held and stored once.
     """
 
     kind: ClassVar[str] = "graph"
@@ -91,11 +107,18 @@ class GraphSearch:
         self._graph = graph
 
     @classmethod
-    def over(cls, vectors: FloatArray) -> "GraphSearch":
+    def over(
+        cls, vectors: FloatArray, *, progress: Progress = lambda done, total: None
+    ) -> "GraphSearch":
+        """`progress` gets the number of vectors linked so far, and of all; what it raises ends
+        the build."""
         graph = faiss.IndexHNSWFlat(vectors.shape[1], LINKS, faiss.METRIC_INNER_PRODUCT)
         graph.hnsw.efConstruction = EF_CONSTRUCTION
-        with _one_thread():
-            graph.add(np.ascontiguousarray(vectors, dtype=np.float32))
+        for start in range(0, len(vectors), LINKED_AT_ONCE):
+            some = vectors[start : start + LINKED_AT_ONCE]
+            with _one_thread():
+                graph.add(np.ascontiguousarray(some, dtype=np.float32))
+            progress(start + len(some), len(vectors))
         return cls(graph, FlatSearch(faiss.downcast_index(graph.storage), graph))
 
     @property
@@ -104,6 +127,8 @@ class GraphSearch:
 
     def nearest(self, vector: FloatArray, count: int) -> IntArray:
         count = min(count, len(self.vectors))
+        if count > max(EF_SEARCH // 2, len(self.vectors) // WALKED_FOR_ONE_IN):
+            return self.exact.nearest(vector, count)
         wide = faiss.SearchParametersHNSW(  # type: ignore[attr-defined]
             efSearch=max(EF_SEARCH, 2 * count)
         )
@@ -116,9 +141,19 @@ class GraphSearch:
         return {**self.exact.to_files(), GRAPH: graph.tobytes()}
 
 
-def search_over(vectors: FloatArray, *, flat_up_to: int = FLAT_UP_TO) -> VectorSearch:
-    """Flat up to so many vectors, a graph beyond."""
-    return (FlatSearch if len(vectors) <= flat_up_to else GraphSearch).over(vectors)
+def search_over(
+    vectors: FloatArray,
+    *,
+    flat_up_to: int = FLAT_UP_TO,
+    progress: Progress = lambda done, total: None,
+) -> VectorSearch:
+    """Flat up to so many vectors, a graph beyond. `progress` gets the number of vectors that can
+    be searched so far, and of all."""
+    if len(vectors) > flat_up_to:
+        return GraphSearch.over(vectors, progress=progress)
+    flat = FlatSearch.over(vectors)
+    progress(len(vectors), len(vectors))
+    return flat
 
 
 def read_search(files: Mapping[str, bytes], kind: str) -> VectorSearch:

@@ -19,8 +19,9 @@ from core.jobs.job import LeaseLost
 from core.store import Store
 
 LEASE = timedelta(seconds=60)  # renewed while the work goes on; a dead worker's job waits so long
-# A graph over a million vectors is built in some half an hour without a word; what is silent for
-# longer hangs, and its lease is left to end so that another worker gets the job.
+# The longest that good work says nothing: minutes, in which the words of a million chunks are read
+# or their index is verified; a graph reports every few thousand vectors. What is silent for so long
+# hangs, and its lease is left to end so that another worker gets the job.
 LONGEST_SILENCE_S = 3600.0
 TOLD_EVERY_S = 1.0  # how often progress reaches the ledger, and a cancellation the worker
 LOG = logging.getLogger("rung.workers")

@@ -3,7 +3,8 @@
 import math
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,9 +16,17 @@ from cli.told import DEFAULT_TENANT, AsJson, Tenant, errors_told, note, progress
 if TYPE_CHECKING:
     from cli.home import Home
     from core.embedding import TextEmbedder
+    from core.jobs.corpus_jobs import Synced
     from core.store.documents import CorpusName
+    from rankers.documents import RefusedFile
 
 TOLD_EVERY_S = 5.0  # where standard error is no terminal
+
+
+@dataclass(frozen=True, kw_only=True)
+class _SyncedFolder:
+    changed: "Synced"
+    refused: "Sequence[RefusedFile]"  # none of the documents; the rest is not held up by them
 
 
 def embed(
@@ -35,7 +44,7 @@ def embed(
             synced, embedder = _sync(home, tenant, folder)
             if wait:
                 _work(home, tenant, embedder)
-            told = _told(home, tenant, folder.spec.name, synced)
+            told = _told(home, tenant, folder, synced)
     tell(told, as_json, lambda: "\n".join(_readable(corpus) for corpus in told["corpora"]))
     raise typer.Exit(1 if any(corpus["failed"] for corpus in told["corpora"]) else 0)
 
@@ -53,29 +62,26 @@ def worker(as_json: AsJson = False) -> None:
 
 def _sync(
     home: "Home", tenant: str, folder: DecisionFolder
-) -> "tuple[dict[str, dict[str, int]], TextEmbedder | None]":
+) -> "tuple[dict[str, _SyncedFolder], TextEmbedder | None]":
     """What changed by corpus, and the embedder where one had to be loaded to know what it lacks."""
-    from cli.corpora import documents_of
+    from cli.corpora import readable_documents_of
     from cli.home import embedder_of
     from core.jobs.corpus_jobs import requeue_lost, sync_folder
     from core.store.documents import CorpusName
     from workers.catch_up import catch_up
 
-    every = {corpus: documents_of(folder, corpus) for corpus in folder.spec.corpora}
-    synced: dict[str, dict[str, int]] = {}
+    every = {corpus: readable_documents_of(folder, corpus) for corpus in folder.spec.corpora}
+    synced = {}
     embedder = None
-    for corpus, documents in every.items():
+    for corpus, (documents, refused) in every.items():
         which = CorpusName(tenant_id=tenant, decision=folder.spec.name, corpus=corpus)
-        changed = sync_folder(home.store, which, documents)
+        unread = frozenset(one.document for one in refused)
+        changed = sync_folder(home.store, which, documents, unread=unread)
         requeue_lost(home.store, which)
         if _some_are_ready(home, which):
             embedder = embedder or embedder_of(home.settings)
             catch_up(home.store, which, embedder)
-        synced[corpus] = {
-            "accepted": changed.accepted,
-            "unchanged": changed.unchanged,
-            "removed": changed.removed,
-        }
+        synced[corpus] = _SyncedFolder(changed=changed, refused=refused)
     return synced, embedder
 
 
@@ -128,18 +134,21 @@ def _over(counts: Mapping[Any, int]) -> int:
 
 
 def _told(
-    home: "Home", tenant: str, decision: str, synced: Mapping[str, Mapping[str, int]]
+    home: "Home", tenant: str, folder: DecisionFolder, synced: "Mapping[str, _SyncedFolder]"
 ) -> dict[str, Any]:
     from core.jobs import JobLedger
 
+    decision = folder.spec.name
     corpora = []
-    for corpus, changed in synced.items():
+    for corpus, one in synced.items():
         state = home.store.corpus_state(tenant, decision, corpus)
         failed = home.store.failed_documents(tenant, decision, corpus)
         corpora.append(
             {
                 "corpus": corpus,
-                **changed,
+                "accepted": one.changed.accepted,
+                "unchanged": one.changed.unchanged,
+                "removed": one.changed.removed,
                 "revision": state.revision,
                 "documents": dict(state.documents),
                 "indexes": [
@@ -152,12 +161,25 @@ def _told(
                     }
                     for row in home.store.indexes_of(tenant, decision, corpus)
                 ],
-                "failed": [{"document": one.id, "reason": one.reason} for one in failed],
+                "failed": [
+                    *(_refusal(folder, file) for file in one.refused),
+                    *({"document": row.id, "reason": row.reason} for row in failed),
+                ],
             }
         )
     counts = JobLedger(home.store).counts(tenant)
     open_jobs = counts["queued"] + counts["running"]
     return {"decision": decision, "corpora": corpora, "open_jobs": open_jobs}
+
+
+def _refusal(folder: DecisionFolder, refused: "RefusedFile") -> dict[str, Any]:
+    return {
+        "document": refused.document,
+        "reason": str(refused.error),
+        "file": refused.path.relative_to(folder.folder).as_posix(),
+        "code": refused.error.code,
+        "message": refused.error.message,
+    }
 
 
 def _readable(corpus: dict[str, Any]) -> str:

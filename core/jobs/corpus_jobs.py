@@ -7,7 +7,7 @@ a job that is there already: whoever holds it may be the one that waits for the 
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -86,9 +86,16 @@ def remove_documents(
     return gone
 
 
-def sync_folder(store: Base, which: CorpusName, folder: Sequence[NewDocument]) -> Synced:
+def sync_folder(
+    store: Base,
+    which: CorpusName,
+    folder: Sequence[NewDocument],
+    *,
+    unread: Collection[str] = (),
+) -> Synced:
     """The corpus holds the folder's documents, beside those that were sent over the API.
 
+    `unread` are ids that the folder has though they could not be read: they stay as they are.
     Batch by batch: what is cut short goes on with the next call.
     """
     accepted = unchanged = 0
@@ -97,7 +104,7 @@ def sync_folder(store: Base, which: CorpusName, folder: Sequence[NewDocument]) -
         accepted += written.accepted
         unchanged += written.unchanged
     with store.reading() as connection:
-        vanished = _vanished(connection, which, folder)
+        vanished = [name for name in _vanished(connection, which, folder) if name not in unread]
     removed = remove_documents(store, which, vanished, source="folder") if vanished else ()
     return Synced(accepted=accepted, unchanged=unchanged, removed=len(removed))
 

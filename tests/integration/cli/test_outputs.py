@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from cli.main import app
 from tests.conftest import Training, simulated
 from tests.schemas import faults
-from tests.terminal import EXAMPLE, told
+from tests.terminal import EXAMPLE, TEMPLATE, told
 
 FIGURES = ("ndcg@10", "ndcg@1", "success@1", "recall@100", "map", "mrr@10")
 
@@ -51,6 +51,37 @@ def test_what_waits_already_is_not_queued_again(tmp_path: Path) -> None:
         assert one["documents"] == two["documents"] != {}
         assert (one["accepted"], two["unchanged"]) == (two["unchanged"], one["accepted"])
         assert two["accepted"] == one["removed"] == two["removed"] == 0
+
+
+def test_a_refused_file_holds_up_no_other_and_its_document_stays(tmp_path: Path) -> None:
+    folder = shutil.copytree(TEMPLATE, tmp_path / "decision")
+    article = folder / "corpus" / "opening_hours.md"
+    (folder / "corpus" / "gone.md").write_text("# Gone\n\nSoon.\n")
+    lines(tmp_path / "home", "embed", folder, "--json")
+    article.write_bytes(b"\xff\xfe of another program")
+    (folder / "corpus" / "gone.md").unlink()
+    (folder / "corpus" / "new.md").write_text("# New\n\nHere.\n")
+    (folder / "corpus" / "export.md").write_bytes(b"x" * 50_000_000)
+    words = ["embed", str(folder)]
+    env = {"RUNG_HOME": str(tmp_path / "home")}
+    result = CliRunner().invoke(app, [*words, "--json"], env=env)
+    assert result.exit_code == 1
+    told = json.loads(result.stdout)
+    assert faults("embed", told) == []
+    (corpus,) = told["corpora"]
+    assert (corpus["accepted"], corpus["unchanged"], corpus["removed"]) == (1, 0, 1)
+    assert corpus["documents"] == {"waiting": 2, "ready": 0, "failed": 0, "deleted": 1}
+    refused = [(one["document"], one["file"], one["code"]) for one in corpus["failed"]]
+    assert refused == [
+        ("export", "corpus/export.md", "RUNG-CORPUS-SIZE"),
+        ("opening_hours", "corpus/opening_hours.md", "RUNG-CORPUS-READ"),
+    ]
+    assert "50,000,000 bytes" in corpus["failed"][0]["message"]
+    readable = CliRunner().invoke(app, words, env=env)
+    assert readable.exit_code == 1
+    for one in corpus["failed"]:
+        assert one["reason"].startswith(f"{one['code']}: {one['message']}")
+        assert f"{one['document']}: {one['reason']}" in readable.stdout
 
 
 def test_what_the_folder_says_now_is_what_is_searched(own_home: Path, tmp_path: Path) -> None:

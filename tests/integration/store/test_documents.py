@@ -169,6 +169,15 @@ def test_the_folder_owns_its_documents_and_no_others(store: Store) -> None:
     assert synced(doc("b")) == (1, 0, 0)  # the folder itself had deleted it
 
 
+def test_what_the_folder_has_though_it_could_not_be_read_stays_as_it_is(store: Store) -> None:
+    sync_folder(store, WHICH, [doc("a"), doc("b"), doc("c")])
+    told = sync_folder(store, WHICH, [doc("c", "new")], unread={"a", "never there"})
+    assert (told.accepted, told.unchanged, told.removed) == (1, 0, 1)
+    assert store.document(*PLACE, "a").state == "waiting"
+    with pytest.raises(NotFound):
+        store.document(*PLACE, "b")
+
+
 # --- indexes
 
 

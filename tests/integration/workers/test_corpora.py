@@ -82,6 +82,21 @@ def test_one_document_does_not_wait_for_many(world: CorpusWorld) -> None:
     assert set(world.held()) == {"fresh"}
 
 
+def test_a_build_tells_one_count_that_grows_through_embedding_and_linking(
+    world: CorpusWorld,
+) -> None:
+    world.put({"a": "one", "b": "two", "c": "three"})
+    world.runner.run_next()
+    world.clock.advance(seconds=1)
+    job = world.ledger.claim_next(["build_index"], LEASE)
+    assert job is not None
+    told: list[tuple[int, int | None]] = []
+    build = BuildIndex(world.store, world.artifacts, SharedEmbedder(HashingEmbedder))
+    build.run(job, lambda done, total: told.append((done, total)))
+    # Three texts, whose vectors are there already, then three chunks, then their words.
+    assert told == [(3, 6), (6, 6), (6, 6)]
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_any_sequence_ends_in_the_index_of_an_undisturbed_build(
     world: CorpusWorld, seed: int

@@ -1,11 +1,13 @@
 """What the embedder's bench draws, and which backend its figures favour."""
 
+import sys
 from typing import Any
 
 import pytest
 
-from cli.bench_embed import MARGIN, choose
+from cli.bench_embed import MARGIN, StepProcess, choose
 from cli.bench_texts import mixed_passages, one_in_a_hundred_changed
+from core.errors import Unavailable
 
 DOCUMENTS = [f"Article {n}. It has a sentence. And number {n} has another one." for n in range(9)]
 
@@ -42,3 +44,27 @@ def test_one_in_a_hundred_is_changed() -> None:
     passages = mixed_passages(DOCUMENTS, 400, seed=1)
     changed = one_in_a_hundred_changed(passages)
     assert sum(one != two for one, two in zip(passages, changed, strict=True)) == 4
+
+
+def step_of(program: str) -> StepProcess:
+    return StepProcess([sys.executable, "-c", f"import json, sys\n{program}"])
+
+
+def test_a_step_whose_result_is_larger_than_a_pipe_ends() -> None:
+    """It tells its progress before and after, so whoever reads that to its end is not done yet."""
+    told: list[tuple[str, int, int]] = []
+    step = step_of(
+        "print('1 2', file=sys.stderr, flush=True)\n"
+        "print(json.dumps({'ndcg': [0.123456789] * 50_000}), flush=True)\n"
+        "print('2 2', file=sys.stderr)"
+    )
+    found = step.ended("retrieval", lambda *words: told.append(words))
+    assert found == {"ndcg": [0.123456789] * 50_000}
+    assert told == [("retrieval", 0, 1), ("retrieval", 1, 2), ("retrieval", 2, 2)]
+
+
+def test_a_step_that_fails_says_its_last_word() -> None:
+    with pytest.raises(Unavailable) as caught:
+        step_of("sys.exit('no space left')").ended("retrieval", lambda *words: None)
+    assert caught.value.code == "RUNG-BENCH-STEP"
+    assert "code 1: no space left" in caught.value.message

@@ -127,7 +127,7 @@ def test_two_documents_of_one_id(refused: Any, folder: Path, tmp_path: Path) -> 
     (folder / "corpus" / "old").mkdir()
     (folder / "corpus" / "old" / "Opening_Hours.md").write_text("# Hours\n\nNever.")
     rows = written(tmp_path / "rows.jsonl", [{**ROW, **LABELS}] * 200)
-    for words in (["check", folder], ["embed", folder], ["train", folder, "--data", rows]):
+    for words in (["check", folder], ["train", folder, "--data", rows]):
         assert refused(*words)["code"] == "RUNG-CORPUS-DUPLICATE"
 
 

@@ -1,5 +1,6 @@
 """A corpus folder is read the same way whatever its order, or refused with a code."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from rankers.documents import (
     WholeChunker,
     cut,
     read_corpus,
+    read_folder,
 )
 
 
@@ -57,6 +59,36 @@ def test_what_cannot_be_used_is_refused(tmp_path: Path, files: dict[str, bytes],
     with pytest.raises(InvalidDocument) as caught:
         read_corpus(write(tmp_path, files))
     assert caught.value.code == code
+
+
+def test_the_readable_files_of_a_folder_are_told_beside_the_refused(tmp_path: Path) -> None:
+    good = {"good.md": b"# Good\n\nText.", "sub/other.md": b"More."}
+    bad = {
+        "big.md": b"x" * (MAX_FILE_BYTES + 1),
+        "bytes.md": b"\xff\xfe broken",
+        "empty.md": b"# Only a title\n",
+        "sub/Twin.md": b"this one?",
+        "twin.md": b"or that?",
+    }
+    found = read_folder(write(tmp_path, good | bad))
+    assert [document.id for document in found.documents] == ["good", "other"]
+    told = {one.path.relative_to(tmp_path).as_posix(): one for one in found.refused}
+    assert list(told) == list(bad)
+    assert {name: one.error.code for name, one in told.items()} == {
+        "big.md": "RUNG-CORPUS-SIZE",
+        "bytes.md": "RUNG-CORPUS-READ",
+        "empty.md": "RUNG-CORPUS-EMPTY",
+        "sub/Twin.md": "RUNG-CORPUS-DUPLICATE",
+        "twin.md": "RUNG-CORPUS-DUPLICATE",
+    }
+    assert [one.document for one in found.refused] == ["big", "bytes", "empty", "Twin", "twin"]
+
+
+def test_a_name_that_is_no_text_is_refused_and_can_be_printed(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"caf\xe9.md")).write_text("Written under Latin-1.")
+    (refused,) = read_folder(tmp_path).refused
+    assert refused.error.code == "RUNG-CORPUS-READ"
+    assert refused.document == "caf\\xe9" and str(refused.error).encode()
 
 
 def test_an_absent_folder_is_refused(tmp_path: Path) -> None:

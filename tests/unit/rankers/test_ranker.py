@@ -10,7 +10,7 @@ from core.calibration import Platt, Uncalibrated
 from core.errors import CorruptArtifact, InvalidDocument
 from rankers.documents import Chunk, Document, ParagraphChunker, cut
 from rankers.features import FEATURES, feature_matrix, ranks
-from rankers.index import HybridIndex
+from rankers.index import DEPTH, HybridIndex
 from rankers.quality import QUALITY_FEATURES, QualityHead, QualityScorer, quality_features
 from rankers.ranker import HybridRanker, LambdaRanker, Ranked, Ranker, load_ranker, rank
 from rankers.retriever import Retriever
@@ -200,3 +200,24 @@ def test_a_retriever_refuses_the_index_of_another_embedder() -> None:
             ranker=HybridRanker(),
             quality=QUALITY,
         )
+
+
+def test_what_is_hidden_leaves_no_trace_in_how_the_rest_is_ranked() -> None:
+    """Hundreds looked at in its stead would cost time and move every scaled feature."""
+    source = np.random.default_rng(0)  # long texts: hardly two are equally near
+    texts = [" ".join(f"w{n}" for n in source.integers(0, 900, 80)) for _ in range(1300)]
+    documents = [Document(id=f"d{n:04d}", title="", text=text) for n, text in enumerate(texts)]
+    seen, gone = documents[:400], documents[400:]
+    shorter, longer = (
+        Retriever(
+            index=HybridIndex.build(cut(documents, ParagraphChunker()), EMBEDDER),
+            embedder=EMBEDDER,
+            ranker=HybridRanker(),
+            quality=QUALITY,
+            hidden=frozenset(document.id for document in gone),
+        )
+        for documents in (seen, documents)
+    )
+    asked = "words that nobody wrote"  # by meaning alone: idf is of the whole index
+    assert longer.retrieve(asked, k=200) == shorter.retrieve(asked, k=200)
+    assert len(longer.retrieve(asked, k=400).passages) == DEPTH

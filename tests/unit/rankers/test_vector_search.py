@@ -10,7 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rankers.vector_search import (
+    EF_SEARCH,
     FLAT_UP_TO,
+    LINKED_AT_ONCE,
+    WALKED_FOR_ONE_IN,
     FlatSearch,
     GraphSearch,
     VectorSearch,
@@ -84,6 +87,44 @@ def test_files_bring_back_the_same_search(search: VectorSearch) -> None:
 
 def test_two_builds_of_a_graph_give_the_same_bytes() -> None:
     assert GraphSearch.over(VECTORS).to_files() == GRAPH.to_files()
+
+
+def test_a_graph_is_built_in_slices_and_tells_after_each() -> None:
+    told: list[tuple[int, int]] = []
+    vectors = units(2 * LINKED_AT_ONCE + 7, dimensions=4)
+    graph = GraphSearch.over(vectors, progress=lambda *count: told.append(count))
+    assert [done for done, _ in told] == [LINKED_AT_ONCE, 2 * LINKED_AT_ONCE, len(vectors)]
+    assert {total for _, total in told} == {len(vectors)}
+    np.testing.assert_array_equal(graph.vectors, vectors)
+    assert GraphSearch.over(vectors).to_files() == graph.to_files()
+    found = [len({*graph.nearest(v, 10)} & {*graph.exact.nearest(v, 10)}) for v in vectors[::500]]
+    assert np.mean(found) > 9.7  # across the borders of the slices too
+
+
+def test_what_the_progress_raises_ends_a_build() -> None:
+    def cancelled(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        GraphSearch.over(VECTORS, progress=cancelled)
+
+
+@pytest.mark.parametrize("flat_up_to", [0, len(VECTORS)])
+def test_either_way_ends_with_all_told(flat_up_to: int) -> None:
+    told: list[tuple[int, int]] = []
+    search_over(VECTORS, flat_up_to=flat_up_to, progress=lambda *count: told.append(count))
+    assert told[-1] == (len(VECTORS), len(VECTORS))
+
+
+def test_very_many_are_found_by_comparing_with_every_vector() -> None:
+    """To walk a graph for them would take longer, and miss some."""
+    without = GraphSearch(faiss.IndexHNSWFlat(DIMENSIONS, 8, faiss.METRIC_INNER_PRODUCT), FLAT)
+    few = EF_SEARCH // 2
+    assert few > len(VECTORS) // WALKED_FOR_ONE_IN
+    assert not len(without.nearest(QUERIES[0], few))  # nothing is linked, so nothing is found
+    np.testing.assert_array_equal(
+        without.nearest(QUERIES[0], few + 1), FLAT.nearest(QUERIES[0], few + 1)
+    )
 
 
 def test_the_vectors_are_stored_once_and_alike_for_both() -> None:
