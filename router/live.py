@@ -160,6 +160,8 @@ class LiveDecisions:
         `ready`."""
         for key in await asyncio.to_thread(self._store.live_decisions):
             held = self._held.get(key)
+            if held is None and self._pauses(key):
+                continue
             if held and key in self._warmed and held.is_recent(QUIET_LOOK_S):
                 continue
             try:
@@ -168,7 +170,7 @@ class LiveDecisions:
                     await live.door.warm_up()
                     self._warmed.add(key)
             except RungError as error:
-                LOG.error("decision %s of %s does not load: %s", key[1], key[0], error)
+                self._failed(key, error)
         await self._close_retired(RETIRED_S)
 
     def ready(self) -> Readiness:
@@ -204,6 +206,7 @@ class LiveDecisions:
     def _first(self, key: Key) -> Live:
         live = self._without_deleted(key, self._loaded(key, self._live_release(key)))
         with self._guard:
+            self._broken.pop(key, None)
             return self._held.setdefault(key, live)
 
     def _look(self, key: Key, held: Live) -> Live:
@@ -216,7 +219,7 @@ class LiveDecisions:
         except NotFound:
             raise
         except RungError as error:
-            self._keeps_its_old(key, error)
+            self._failed(key, error)
         try:
             if searched is None:
                 searched = hiding(self._store, key[0], held.spec.name, held.searched.indexes)
@@ -240,8 +243,7 @@ class LiveDecisions:
 
     def _renew(self, key: Key) -> None:
         with self._guard:
-            pause = self._broken.get(key)
-            if key in self._renewing or (pause and time.monotonic() < pause.until):
+            if key in self._renewing or self._pauses(key):
                 return
             self._renewing[key] = renewing = self._loader.submit(self._load_newest, key)
         renewing.add_done_callback(lambda _: self._renewing.pop(key, None))
@@ -252,12 +254,8 @@ class LiveDecisions:
             return
         try:
             newest = self._newest(key, held)
-        except RungError as error:
-            self._keeps_its_old(key, error)
-            return
-        except Exception:
-            LOG.exception("decision %s of %s keeps what it has", key[1], key[0])
-            self._broken[key] = _Pause.after(self._broken.get(key))
+        except Exception as error:  # nobody waits for this thread, so it must tell all itself
+            self._failed(key, error)
             return
         with self._guard:
             if key in self._held:  # else it was withdrawn meanwhile
@@ -365,9 +363,19 @@ class LiveDecisions:
         """Requests may be under way in it."""
         self._retired.append((time.monotonic(), door))
 
-    def _keeps_its_old(self, key: Key, error: RungError) -> None:
-        LOG.error("decision %s of %s keeps what it has: %s", key[1], key[0], error)
+    def _failed(self, key: Key, error: Exception) -> None:
+        """What was live, if anything was, goes on answering."""
+        known = isinstance(error, RungError)
+        LOG.error(
+            "the newest of decision %s of %s does not load: %s",
+            *(key[1], key[0], error),
+            exc_info=None if known else error,
+        )
         self._broken[key] = _Pause.after(self._broken.get(key))
+
+    def _pauses(self, key: Key) -> bool:
+        pause = self._broken.get(key)
+        return pause is not None and time.monotonic() < pause.until
 
 
 def _others(before: Searched, now: Searched) -> dict[str, IndexRow]:

@@ -324,8 +324,11 @@ def test_what_comes_later_does_not_take_a_server_out(serving: Serving) -> None:
         assert not serving.runtime.ready().loaded
         await serving.runtime.warm()
         assert serving.runtime.ready() == Readiness(store=True, loaded=True, newest=True)
-        serving.release("other")
+        serving.store.register_release("acme", "other", "0" * 64)
+        await serving.runtime.warm()
         assert serving.runtime.ready() == Readiness(store=True, loaded=True, newest=False)
+        serving.release("other")
+        await asyncio.sleep(2)  # the pause after a failure
         await serving.runtime.warm()
         assert serving.runtime.ready() == Readiness(store=True, loaded=True, newest=True)
         answered = await serving.ask()
