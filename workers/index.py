@@ -36,6 +36,7 @@ class BuildIndex:
         content = self._store.corpus_content(which.tenant_id, which.decision, which.corpus)
         if not content.documents:
             # The ids of what was deleted are hidden from the index in force, so nothing is found.
+            self._forget_vectors(which, embedder.fingerprint)
             raise InvalidDocument(
                 "RUNG-CORPUS-EMPTY",
                 f"the corpus '{which.corpus}' has no document left to index",
@@ -103,6 +104,13 @@ class BuildIndex:
             dropped = _texts(before) - _texts(index)
         new = NewIndex(artifact_id=artifact, fingerprint=index.fingerprint, report=told)
         return new, {"artifact": artifact, "revision": content.revision, **told}, dropped
+
+    def _forget_vectors(self, which: CorpusName, fingerprint: str) -> None:
+        """Of all that the index in force was made of."""
+        before = self._before(which, fingerprint)
+        if before is not None and before.fingerprint == fingerprint:
+            with self._store.writing() as connection:
+                forget_vectors(connection, which.tenant_id, fingerprint, _texts(before))
 
     def _before(self, which: CorpusName, fingerprint: str) -> "HybridIndex | None":
         """What the new one takes the place of: this embedder's index or, where it has none yet,

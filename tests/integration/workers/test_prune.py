@@ -96,3 +96,6 @@ def test_a_vector_goes_with_the_last_text_that_it_was_of(
     world.run()
     assert kept() == {"c"}
     assert set(world.held()) == {"b", "c"}
+    world.delete("b", "c")
+    world.run()
+    assert kept() == set()
