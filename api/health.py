@@ -20,14 +20,10 @@ async def alive(caller: AnyKey) -> AliveBody:
 async def ready(caller: AnyKey, context: Shared, response: Response) -> ReadyBody:
     """503 until every ladder has been loaded once, and while the store does not answer."""
     now = await context.run(context.service.ready)
-    if not (now.store and now.loaded):
+    is_ready = now.store and now.loaded
+    if not is_ready:
         response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
-    return ReadyBody(
-        ready=now.store and now.loaded,
-        store=now.store,
-        ladders=now.store and now.loaded,
-        newest=now.newest,
-    )
+    return ReadyBody(ready=is_ready, store=now.store, ladders=now.loaded, newest=now.newest)
 
 
 @router.get("/metrics", response_class=Response)
