@@ -1,6 +1,8 @@
 """Fits the learned ranker; it goes live only where it beats the hybrid on answers it never saw."""
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Any
 
@@ -239,29 +241,36 @@ def _grown_options(
     progress: Progress,
 ) -> _Options:
     """`apart`: the queries are none of the training queries, so one fit serves all folds."""
+    step = "choosing the ranker on folds"
     scores: list[list[FloatArray]] = [[np.zeros(0)] * len(queries) for _ in GRID]
-    folds = [0] if apart else list(range(FOLDS))
-    done = 0
-    for fold in folds:
-        rows = [row for row in range(len(queries)) if apart or fold_of[row] == fold]
+
+    def grow(fold: int, shape: tuple[int, int]) -> None:
+        """Fills the scores of this shape's options for the queries of this fold."""
         kept = [
             query
             for place, query in enumerate(training)
             if query.labels.any() and (apart or fold_of[place] != fold)
         ]
-        for leaves, least in SHAPES:
-            progress("choosing the ranker on folds", done, len(folds) * len(SHAPES))
-            growth = Growth(leaves=leaves, least_in_leaf=least, rounds=max(ROUNDS))
-            boosters = _train(kept, growth, seed=seed)
-            for option, grown in enumerate(GRID):
-                if (grown.leaves, grown.least_in_leaf) == (leaves, least):
-                    matrix = np.concatenate([queries[row].matrix for row in rows])
-                    flat = mean_score(boosters, matrix, rounds=grown.rounds)
-                    ends = np.cumsum([len(queries[row].matrix) for row in rows])
-                    for row, part in zip(rows, np.split(flat, ends[:-1]), strict=True):
-                        scores[option][row] = part
-            done += 1
-    progress("choosing the ranker on folds", done, done)
+        leaves, least = shape
+        growth = Growth(leaves=leaves, least_in_leaf=least, rounds=max(ROUNDS))
+        boosters = _train(kept, growth, seed=seed)
+        rows = [row for row in range(len(queries)) if apart or fold_of[row] == fold]
+        matrix = np.concatenate([queries[row].matrix for row in rows])
+        ends = np.cumsum([len(queries[row].matrix) for row in rows])
+        for option, grown in enumerate(GRID):
+            if (grown.leaves, grown.least_in_leaf) == shape:
+                flat = mean_score(boosters, matrix, rounds=grown.rounds)
+                for row, part in zip(rows, np.split(flat, ends[:-1]), strict=True):
+                    scores[option][row] = part
+
+    fits = [(fold, shape) for fold in ([0] if apart else range(FOLDS)) for shape in SHAPES]
+    progress(step, 0, len(fits))
+    # Side by side, since each fit keeps to one thread of its own.
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        running = [pool.submit(grow, *fit) for fit in fits]
+        for done, fitted in enumerate(as_completed(running), start=1):
+            fitted.result()
+            progress(step, done, len(fits))
     return _Options.judged(queries, scores)
 
 

@@ -4,7 +4,7 @@ import hashlib
 import os
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -125,9 +125,9 @@ def read_folder(folder: Path) -> CorpusFolder:
     InvalidDocument where the folder cannot be read or has no such file.
     """
     try:
-        paths = sorted(path for path in folder.rglob("*.md") if path.is_file())
+        paths = sorted(_markdown_files(folder))
     except OSError as error:
-        raise _unreadable(folder, error.__class__.__name__) from error
+        raise _unreadable(Path(error.filename or folder), error.__class__.__name__) from error
     if not paths:
         raise InvalidDocument(
             "RUNG-CORPUS-EMPTY",
@@ -152,6 +152,18 @@ def cut(documents: Iterable[Document], chunker: Chunker) -> tuple[Chunk, ...]:
     """The chunks of all documents, by id."""
     chunks = (chunk for document in documents for chunk in chunker.chunks(document))
     return tuple(sorted(chunks, key=lambda chunk: chunk.id))
+
+
+def _markdown_files(folder: Path) -> Iterator[Path]:
+    """Raises OSError for a folder that cannot be listed: its articles would count as deleted."""
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    for place, _, names in os.walk(folder, onerror=refuse):
+        for path in (Path(place, name) for name in names if name.endswith(".md")):
+            if path.is_file():
+                yield path
 
 
 def _chunk(document: Document, place: int, text: str) -> Chunk:

@@ -92,8 +92,24 @@ def test_a_name_that_is_no_text_is_refused_and_can_be_printed(tmp_path: Path) ->
 
 
 def test_an_absent_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidDocument, match="holds no"):
+    with pytest.raises(InvalidDocument, match="nowhere cannot be read"):
         read_corpus(tmp_path / "nowhere")
+
+
+def test_a_folder_with_a_part_that_cannot_be_listed_is_refused(tmp_path: Path) -> None:
+    """Else the articles of that part would count as deleted."""
+    write(tmp_path, {"good.md": b"# Good\n\nText."})
+    names = ["x" * 250] * (1 + os.pathconf(tmp_path, "PC_PATH_MAX") // 250)
+    here = os.open(tmp_path, os.O_RDONLY)
+    for name in names:  # whole, the path is too long for any call; even root cannot list it
+        os.mkdir(name, dir_fd=here)
+        inner = os.open(name, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = inner
+    os.close(here)
+    with pytest.raises(InvalidDocument, match="cannot be read") as caught:
+        read_folder(tmp_path)
+    assert caught.value.code == "RUNG-CORPUS-READ"
 
 
 paragraphs = st.lists(st.text("ab ", max_size=40), max_size=12).map("\n\n".join)
