@@ -1,6 +1,9 @@
 """`rung`: everything from a terminal. Heavy imports stay inside the commands."""
 
+from typing import Any
+
 import typer
+from typer.core import TyperGroup
 
 from cli.commands.bench import app as bench
 from cli.commands.check import check
@@ -17,8 +20,26 @@ from cli.commands.serve import serve
 from cli.commands.snapshot import app as snapshots
 from cli.commands.snapshot import snapshot
 from cli.commands.train import train
+from cli.told import usage_told
+
+
+class Commands(TyperGroup):
+    """Knows whether JSON is asked for before any word has been understood."""
+
+    _as_json = False
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        self._as_json = "--json" in args
+        with usage_told(self._as_json):
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
+        with usage_told(self._as_json):
+            return super().invoke(ctx)
+
 
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

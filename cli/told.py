@@ -38,6 +38,20 @@ def errors_told(as_json: bool) -> Iterator[None]:
         raise typer.Exit(2) from error
 
 
+@contextmanager
+def usage_told(as_json: bool) -> Iterator[None]:
+    """Words that make no command, as any other refusal where JSON is asked for."""
+    try:
+        yield
+    except typer.TyperException as error:
+        if not as_json:
+            raise
+        told = {"code": "RUNG-CLI-USAGE", "message": error.format_message(), "line": None}
+        told["way_out"] = "Ask the command with --help."
+        typer.echo(json.dumps({"error": told}))
+        raise typer.Exit(2) from error
+
+
 def tell(content: Any, as_json: bool, readable: Callable[[], str]) -> None:
     typer.echo(json.dumps(content, allow_nan=False) if as_json else readable())
 

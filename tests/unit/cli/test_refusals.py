@@ -272,3 +272,25 @@ def test_a_home_that_cannot_be_made(refused: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize("port", ["70000", "-1"])
 def test_a_port_that_is_none(refused: Any, port: str) -> None:
     assert refused("serve", "--port", port)["code"] == "RUNG-SERVER-ADDRESS"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["embed", "--bogus"], "No such option: --bogus"),
+        (["embd"], "No such command 'embd'"),
+        (["jobs", "lst"], "No such command 'lst'"),
+        (["embed"], "Missing argument"),
+        (["jobs", "list", "--tenant", "A!"], "small letters"),
+    ],
+)
+def test_words_that_make_no_command_are_told_as_json_where_it_is_asked_for(
+    words: list[str], message: str
+) -> None:
+    result = CliRunner().invoke(app, [*words, "--json"])
+    assert result.exit_code == 2 and result.stderr == ""
+    refusal = json.loads(result.stdout)
+    assert faults("error", refusal) == []
+    assert refusal["error"]["code"] == "RUNG-CLI-USAGE" and message in refusal["error"]["message"]
+    readable = CliRunner().invoke(app, words)
+    assert readable.exit_code == 2 and readable.stdout == "" and message in readable.stderr
