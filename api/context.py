@@ -16,6 +16,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 # A store call is one short transaction; more threads than this only queue for the database's lock.
 STORE_THREADS = 16
+ONLINE_AT_ONCE = 4  # rows of one request for scores: models have one thread, and others wait too
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +27,8 @@ class Context:
     clock: Clock
     metrics: Metrics = field(default_factory=Metrics)
     body_seconds: float = 10.0  # the largest admitted body needs 1 s on a slow mobile line
+    online_seconds: float = 30.0  # within which a request for scores begins what it decides
+    online_at_once: int = ONLINE_AT_ONCE
     limiter: anyio.CapacityLimiter = field(
         default_factory=lambda: anyio.CapacityLimiter(STORE_THREADS)
     )

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from fastapi import Depends, Request, status
+from fastapi import Depends, Query, Request, status
 from pydantic import ValidationError
 
 from api.auth import Operator, guarded_router
@@ -13,6 +13,7 @@ from api.errors import invalid_request
 from api.json_body import Read, parse_body, raw_body, read_json
 from api.ndjson import KIND, Line, is_ndjson, read_lines
 from api.openapi import takes
+from api.schemas.common import DocumentId
 from api.schemas.corpora import (
     CorpusBody,
     CorpusIndexBody,
@@ -22,8 +23,10 @@ from api.schemas.corpora import (
     DocumentsBody,
     DocumentsReceipt,
     DocumentStateBody,
+    DocumentStatesBody,
     RefusedLine,
 )
+from core.document_limits import TEXT_LENGTH
 from core.errors import Conflict, InvalidDocument, NotFound, RungError
 from core.jobs.corpus_jobs import (
     BULK,
@@ -35,7 +38,6 @@ from core.jobs.corpus_jobs import (
 )
 from core.store.documents import CorpusName, NewDocument
 from core.store.indexes import IndexRow
-from core.store.tables import DOCUMENT_LENGTH
 
 router = guarded_router("/v1/corpora", subject="corpora")
 MOST_TOLD = 100  # refused lines in one answer; the rest are counted
@@ -77,6 +79,31 @@ async def delete_many(
     return await _delete(context, caller.tenant_id, name, read.body.ids)
 
 
+@router.get("/{name}/documents")
+async def documents(
+    name: str,
+    caller: Operator,
+    context: Shared,
+    state: Literal["waiting", "ready", "failed", "all"] = "all",
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    after: Annotated[
+        DocumentId | None, Query(description="The last id of the page before.")
+    ] = None,
+) -> DocumentStatesBody:
+    """By id, without their texts; what failed says why."""
+    which = await _corpus(context, caller.tenant_id, name)
+    found = await context.run(
+        context.service.store.documents,
+        *(which.tenant_id, which.decision, which.corpus),
+        None if state == "all" else state,
+        limit=limit,
+        after=after or "",
+    )
+    return DocumentStatesBody(
+        documents=tuple(DocumentStateBody.model_validate(one) for one in found)
+    )
+
+
 # An id may hold a slash, so it is a path.
 @router.delete("/{name}/documents/{id:path}")
 async def delete_one(name: str, id: str, caller: Operator, context: Shared) -> DeletedReceipt:
@@ -115,10 +142,10 @@ async def document(name: str, id: str, caller: Operator, context: Shared) -> Doc
 
 def admitted(body: DocumentBody) -> NewDocument:
     """Raises InvalidDocument."""
-    if len(body.text) > DOCUMENT_LENGTH:
+    if len(body.text) > TEXT_LENGTH:
         raise InvalidDocument(
             "RUNG-CORPUS-SIZE",
-            f"the text has {len(body.text):,} characters, more than {DOCUMENT_LENGTH:,}",
+            f"the text has {len(body.text):,} characters, more than {TEXT_LENGTH:,}",
             way_out="Split it into articles.",
         )
     if not body.text.strip():

@@ -38,7 +38,7 @@ async def decide(
     """Answers on the lowest rung that can be trusted with these facts."""
     refuse_unspeakable(name)
     route = f"decide {name}"
-    claim = await claimed(context, caller, key, route=route, digest=read.digest)
+    claim = await claimed(context, caller.tenant_id, key, route=route, digest=read.digest)
     if isinstance(claim, Replay):
         mark_replayed(response)
         first = await stored(context, caller.tenant_id, str(claim.decision_id))

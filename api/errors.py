@@ -10,16 +10,14 @@ RungError
 """
 
 import json
-import logging
 import traceback
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from core.errors import InvalidRequest, Overloaded, RungError
+from core.errors import InvalidRequest, RungError
 
-log = logging.getLogger("rung.api")
 RETRY_AFTER_S = 1  # a slot or a claim frees itself within one request's time
 
 
@@ -71,8 +69,7 @@ def invalid_request(place: str, problem: str) -> InvalidRequest:
 
 
 def handle_errors(app: FastAPI) -> None:
-    """Gives every error that a route raises, or that routing itself meets, the one shape."""
-    app.add_exception_handler(RungError, _refused)
+    """Gives what FastAPI itself refuses the one shape; what a route raises gets it outside."""
     app.add_exception_handler(RequestValidationError, _not_admitted)
     app.add_exception_handler(HTTPException, _not_routed)
 
@@ -83,13 +80,6 @@ def frames(error: BaseException) -> str:
     # Twelve reach from the store or a model up to the route that asked.
     where = " < ".join(f"{f.filename}:{f.lineno} {f.name}" for f in reversed(found[-12:]))
     return f"{type(error).__module__}.{type(error).__qualname__} at {where}"
-
-
-async def _refused(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RungError)
-    if error.status >= 500 and not isinstance(error, Overloaded):
-        log.error("%s: %s", error.code, frames(error))
-    return error_response(error)
 
 
 async def _not_admitted(request: Request, error: Exception) -> Response:

@@ -6,16 +6,15 @@ from typing import Annotated
 from fastapi import Depends, Response, status
 
 from api.auth import Witness, guarded_router
-from api.context import Shared
+from api.context import Context, Shared
 from api.decisions import refuse_unspeakable, stored
 from api.errors import invalid_request
 from api.idempotency import IdempotencyKey, abandoned_on_failure, claimed, mark_replayed
 from api.json_body import Read, read_json
 from api.openapi import takes
 from api.schemas.feedback import FeedbackBody, FeedbackReceipt
-from core.contracts import ANSWER, PERSON, Feedback
+from core.contracts import ANSWER, PERSON, Decision, Feedback
 from core.errors import InvalidRequest
-from core.spec import DecisionSpec
 from core.store import Replay
 from core.store.feedback import unknown_decision
 
@@ -39,7 +38,7 @@ async def tell(
     body = read.body
     receipt = FeedbackReceipt(decision_id=body.decision_id)
     route = f"feedback {name}"
-    claim = await claimed(context, caller, key, route=route, digest=read.digest)
+    claim = await claimed(context, caller.tenant_id, key, route=route, digest=read.digest)
     if isinstance(claim, Replay):
         mark_replayed(response)
         return receipt
@@ -47,7 +46,7 @@ async def tell(
         found = await stored(context, caller.tenant_id, body.decision_id)
         if found.decision.name != name:
             raise unknown_decision(body.decision_id)
-        refuse_truth(await context.service.spec(caller.tenant_id, name), body.truth, body.document)
+        await refuse_truth(context, found.decision, body.truth, body.document)
         _refuse_rest(body, context)
         await context.run(
             context.service.store.record_feedback,
@@ -58,15 +57,21 @@ async def tell(
     return receipt
 
 
-def refuse_truth(spec: DecisionSpec, truth: str | None, document: str | None) -> None:
-    """Raises InvalidRequest where the decision knows no such truth, or it has no document."""
-    admitted = (*spec.outcomes, ANSWER, PERSON)
-    if truth is not None and truth not in admitted:
-        raise InvalidRequest(
-            "RUNG-FEEDBACK-TRUTH",
-            "truth is none of the decision's",
-            way_out=f"Send one of: {', '.join(admitted)}.",
-        )
+async def refuse_truth(
+    context: Context, decision: Decision, truth: str | None, document: str | None
+) -> None:
+    """Raises InvalidRequest where neither the live release nor the one that decided knows such a
+    truth, or it has no document."""
+    tenant_id, name = decision.tenant_id, decision.name
+    live = (*(await context.service.spec(tenant_id, name)).outcomes, ANSWER, PERSON)
+    if truth is not None and truth not in live:
+        then = (await context.service.spec(tenant_id, name, decision.release)).outcomes
+        if truth not in then:
+            raise InvalidRequest(
+                "RUNG-FEEDBACK-TRUTH",
+                "truth is none of the decision's",
+                way_out=f"Send one of: {', '.join(dict.fromkeys((*live, *then)))}.",
+            )
     if document is not None and truth != ANSWER:
         raise invalid_request("document", f"only the truth '{ANSWER}' has a document")
 

@@ -1,22 +1,22 @@
 """The same Idempotency-Key gets the same answer, and the work behind it is done once."""
 
 import hashlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
 import anyio
-from fastapi import Header, Response
+from fastapi import Depends, Header, Response
 from pydantic import BaseModel
 
-from api.context import Context
+from api.context import Context, Shared
 from core.contracts import Json
 from core.errors import RungError
-from core.identity.keys import Principal
-from core.store import Claim, Replay, Store
-from core.store.idempotency import complete
+from core.store import Claim, Replay
+from core.store.idempotency import Effects, completing
 
+T = TypeVar("T")
 Body = TypeVar("Body", bound=BaseModel)
 REPLAYED = "Idempotency-Replayed"
 
@@ -32,7 +32,7 @@ IdempotencyKey = Annotated[
 
 
 async def claimed(
-    context: Context, caller: Principal, key: str | None, *, route: str, digest: str
+    context: Context, tenant_id: str, key: str | None, *, route: str, digest: str
 ) -> Claim | Replay | None:
     """None without a key. Raises Conflict in flight, InvalidRequest for another request's key.
 
@@ -41,9 +41,7 @@ async def claimed(
     if key is None:
         return None
     request = hashlib.sha256(f"{route}\n{digest}".encode()).hexdigest()
-    return await context.run(
-        context.service.store.claim_idempotency, caller.tenant_id, key, request
-    )
+    return await context.run(context.service.store.claim_idempotency, tenant_id, key, request)
 
 
 @asynccontextmanager
@@ -64,31 +62,43 @@ class Change:
     """What every change of something that is there already is made of, beside its body."""
 
     id: str
-    caller: Principal
     context: Context
     response: Response
     key: str | None
 
     async def once(
-        self, route: str, digest: str, body: type[Body], make: Callable[[], Body]
+        self,
+        tenant_id: str,
+        verb: str,
+        digest: str,
+        make: Callable[[Effects[T]], Awaitable[T]],
+        told: Callable[[T], Body],
+        body: type[Body],
     ) -> Body:
-        """What `make` tells, or what the first request with this Idempotency-Key was told."""
-        claim = await claimed(self.context, self.caller, self.key, route=route, digest=digest)
+        """What `make` comes to as it is `told`, or what the first request with this key was told.
+
+        `make` writes the effects that it is given in its own transaction, or changes nothing.
+        """
+        store, route = self.context.service.store, f"{verb} {self.id}"
+        claim = await claimed(self.context, tenant_id, self.key, route=route, digest=digest)
         if isinstance(claim, Replay):
             mark_replayed(self.response)
             return body.model_validate(claim.response)
+
+        def answer(made: T) -> Json:
+            return told(made).model_dump(mode="json")
+
         async with abandoned_on_failure(self.context, claim):
-            told = await self.context.run(make)
-            if claim is not None:
-                store = self.context.service.store
-                await self.context.run(_complete, store, claim, told.model_dump(mode="json"))
-        return told
+            return told(await make(completing(claim, store.now(), answer)))
 
 
-def _complete(store: Store, claim: Claim, answer: Json) -> None:
-    """After an effect that cannot happen twice anyway, such as resolving a review."""
-    with store.writing() as connection:
-        complete(connection, claim, store.now(), answer, decision_id=None)
+async def _change(
+    id: str, context: Shared, response: Response, key: IdempotencyKey = None
+) -> Change:
+    return Change(id=id, context=context, response=response, key=key)
+
+
+Changing = Annotated[Change, Depends(_change)]
 
 
 def mark_replayed(response: Response) -> None:

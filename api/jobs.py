@@ -1,29 +1,22 @@
 """The work that waits, is done and was done: looked at, started once more, or called off."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Literal
 
-from fastapi import Depends, Query, Response
+from fastapi import Query
 
 from api.auth import Operator, guarded_router
 from api.context import Context, Shared
-from api.idempotency import Change, IdempotencyKey
+from api.idempotency import Change, Changing
 from api.schemas.common import Word
 from api.schemas.jobs import JobBody, JobsBody, ScheduleBody, SchedulesBody
 from core.jobs import Job, JobLedger, JobState, Schedules
 from core.jobs.cancel import cancel_job
 from core.jobs.job_rows import unknown_job
+from core.store.idempotency import Effects
 
 router = guarded_router("/v1/jobs", subject="jobs")
-
-
-async def _change(
-    id: str, caller: Operator, context: Shared, response: Response, key: IdempotencyKey = None
-) -> Change:
-    return Change(id=id, caller=caller, context=context, response=response, key=key)
-
-
-Changing = Annotated[Change, Depends(_change)]
 
 
 @router.get("")
@@ -35,7 +28,7 @@ async def listed(
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     after: Annotated[Word | None, Query(description="The last id of the page before.")] = None,
 ) -> JobsBody:
-    """The newest first, and how many there are in each state."""
+    """The newest first, how many there are in each state, and since when one waits."""
     ledger = JobLedger(context.service.store)
     found = await context.run(
         ledger.jobs,
@@ -46,7 +39,9 @@ async def listed(
         after=after,
     )
     counts = await context.run(ledger.counts, caller.tenant_id)
-    return JobsBody(jobs=tuple(_told(job, context) for job in found), counts=counts)
+    oldest = await context.run(ledger.oldest_due_at, caller.tenant_id)
+    told = tuple(_told(job, context) for job in found)
+    return JobsBody(jobs=told, counts=counts, oldest_due_at=oldest)
 
 
 @router.get("/schedules")
@@ -78,23 +73,28 @@ async def one(id: str, caller: Operator, context: Shared) -> JobBody:
 @router.post("/{id}/retry")
 async def retry(caller: Operator, change: Changing) -> JobBody:
     """Once more from the start, where it failed or was cancelled."""
-    return await _once(change, "retry", JobLedger.retry)
+    return await _once(caller.tenant_id, change, "retry", JobLedger.retry)
 
 
 @router.post("/{id}/cancel")
 async def cancel(caller: Operator, change: Changing) -> JobBody:
     """Whoever works on it stops at its next report and can no longer finish it."""
-    return await _once(change, "cancel", cancel_job)
+    return await _once(caller.tenant_id, change, "cancel", cancel_job)
 
 
-async def _once(change: Change, verb: str, make: Callable[[JobLedger, str, str], Job]) -> JobBody:
+async def _once(
+    tenant_id: str,
+    change: Change,
+    verb: str,
+    call: Callable[[JobLedger, str, str, Effects[Job]], Job],
+) -> JobBody:
     """A body is neither needed nor read."""
+    ledger, told = JobLedger(change.context.service.store), partial(_told, context=change.context)
 
-    def told() -> JobBody:
-        ledger = JobLedger(change.context.service.store)
-        return _told(make(ledger, change.caller.tenant_id, change.id), change.context)
+    async def make(effects: Effects[Job]) -> Job:
+        return await change.context.run(call, ledger, tenant_id, change.id, effects)
 
-    return await change.once(f"{verb} job {change.id}", "", JobBody, told)
+    return await change.once(tenant_id, f"{verb} job", "", make, told, JobBody)
 
 
 def _told(job: Job, context: Context) -> JobBody:
@@ -103,6 +103,7 @@ def _told(job: Job, context: Context) -> JobBody:
     return JobBody(
         id=job.id,
         kind=job.kind,
+        needs=job.needs,
         state=job.state,
         priority=job.priority,
         progress=job.progress,

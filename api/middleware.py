@@ -50,7 +50,7 @@ class Observed:
 
 
 class FaultBoundary:
-    """Turns an unexpected exception into a 500 with an id.
+    """Turns every refusal into its answer, and an unexpected exception into a 500 with an id.
 
     The log gets the id, the exception's type and its frames, never its message: that may quote a
     payload or a key.
@@ -72,17 +72,22 @@ class FaultBoundary:
 
         try:
             await self.app(scope, receive, sending)
-        except RungError as error:
-            if started:
-                raise
-            await error_response(error)(scope, receive, send)
         except Exception as error:
+            if isinstance(error, RungError) and not started:
+                self._note(error)
+                return await error_response(error)(scope, receive, send)
             fault = uuid.uuid4().hex
             self.metrics.faults.inc()
             log.error("fault %s: %s", fault, frames(error))
             if started:
                 raise ConnectionError(f"fault {fault} cut an answer that had begun") from None
             await error_response(_server_fault(fault))(scope, receive, send)
+
+    def _note(self, refusal: RungError) -> None:
+        if isinstance(refusal, Overloaded):
+            self.metrics.shed.inc()
+        elif refusal.status >= 500:
+            log.error("%s: %s", refusal.code, frames(refusal))
 
 
 class TrustedHosts:
@@ -120,7 +125,6 @@ class Admission:
         if scope["type"] != "http" or not scope["path"].startswith("/v1/"):
             return await self.app(scope, receive, send)
         if self.admitted >= self.limit:
-            self.metrics.shed.inc()
             raise Overloaded(
                 "RUNG-SERVER-OVERLOADED",
                 f"{self.limit} requests are being answered already",

@@ -33,8 +33,9 @@ class Service(Protocol):
 
     def names(self, tenant_id: str) -> Sequence[str]: ...
 
-    async def spec(self, tenant_id: str, name: str) -> DecisionSpec:
-        """Raises NotFound."""
+    async def spec(self, tenant_id: str, name: str, release: str | None = None) -> DecisionSpec:
+        """Of the live release, or of an earlier one. Raises NotFound, and Unavailable where the
+        release's files are gone."""
         ...
 
     async def decide(

@@ -1,15 +1,14 @@
 """The queue for people: what waits, claiming it, resolving it as feedback, and putting it off."""
 
-from collections.abc import Callable
-from functools import partial
 from typing import Annotated, Literal
 
-from fastapi import Depends, Query, Response
+from fastapi import Depends, Query
 
 from api.auth import Reviewer, guarded_router
 from api.context import Shared
+from api.decisions import stored
 from api.feedback import refuse_truth
-from api.idempotency import Change, IdempotencyKey
+from api.idempotency import Changing
 from api.json_body import Read, read_json
 from api.openapi import takes
 from api.schemas.common import Word
@@ -23,19 +22,12 @@ from api.schemas.reviews import (
     ReviewsBody,
     SnoozeBody,
 )
+from core.identity.keys import Principal
 from core.store import ReviewItem
+from core.store.idempotency import Effects
 from core.store.review_item import ReviewState
 
 router = guarded_router("/v1/reviews", subject="reviews")
-
-
-async def _change(
-    id: str, caller: Reviewer, context: Shared, response: Response, key: IdempotencyKey = None
-) -> Change:
-    return Change(id=id, caller=caller, context=context, response=response, key=key)
-
-
-Changing = Annotated[Change, Depends(_change)]
 
 
 @router.get("")
@@ -74,10 +66,13 @@ async def claim(
     read: Annotated[Read[ClaimBody], Depends(read_json(ClaimBody))],
 ) -> ReviewReceipt:
     """Holds the item for fifteen minutes; whoever holds it may claim it anew."""
-    store = change.context.service.store
-    who = _who(change, read.body)
-    make = partial(store.claim_review, caller.tenant_id, change.id, who)
-    return await _once(change, "claim", read.digest, make)
+    store, tenant_id, who = change.context.service.store, caller.tenant_id, _who(caller, read.body)
+
+    async def make(effects: Effects[ReviewItem]) -> ReviewItem:
+        call = store.claim_review
+        return await change.context.run(call, tenant_id, change.id, who, effects=effects)
+
+    return await change.once(tenant_id, "claim", read.digest, make, _told, ReviewReceipt)
 
 
 @router.post("/{id}/resolve", openapi_extra=takes(ResolveBody))
@@ -87,20 +82,24 @@ async def resolve(
     read: Annotated[Read[ResolveBody], Depends(read_json(ResolveBody))],
 ) -> ReviewReceipt:
     """What was true, told by a person; it is feedback on the decision."""
-    store, body = change.context.service.store, read.body
-    item = await change.context.run(store.review, caller.tenant_id, change.id)
-    spec = await change.context.service.spec(caller.tenant_id, item.decision)
-    refuse_truth(spec, body.truth, body.document)
-    make = partial(
-        store.resolve_review,
-        caller.tenant_id,
-        change.id,
-        _who(change, body),
-        body.truth,
-        body.document,
-        body.note,
-    )
-    return await _once(change, "resolve", read.digest, make)
+    context, tenant_id, body = change.context, caller.tenant_id, read.body
+
+    async def make(effects: Effects[ReviewItem]) -> ReviewItem:
+        item = await context.run(context.service.store.review, tenant_id, change.id)
+        decided = await stored(context, tenant_id, item.decision_id)
+        await refuse_truth(context, decided.decision, body.truth, body.document)
+        return await context.run(
+            context.service.store.resolve_review,
+            tenant_id,
+            change.id,
+            _who(caller, body),
+            body.truth,
+            body.document,
+            body.note,
+            effects=effects,
+        )
+
+    return await change.once(tenant_id, "resolve", read.digest, make, _told, ReviewReceipt)
 
 
 @router.post("/{id}/snooze", openapi_extra=takes(SnoozeBody))
@@ -110,25 +109,20 @@ async def snooze(
     read: Annotated[Read[SnoozeBody], Depends(read_json(SnoozeBody))],
 ) -> ReviewReceipt:
     """Puts the item off; when it is due does not move."""
-    store, body = change.context.service.store, read.body
-    make = partial(
-        store.snooze_review,
-        caller.tenant_id,
-        change.id,
-        _who(change, body),
-        body.until,
-        body.note,
-    )
-    return await _once(change, "snooze", read.digest, make)
+    store, tenant_id, body = change.context.service.store, caller.tenant_id, read.body
+
+    async def make(effects: Effects[ReviewItem]) -> ReviewItem:
+        call, who = store.snooze_review, _who(caller, body)
+        return await change.context.run(
+            call, tenant_id, change.id, who, body.until, body.note, effects=effects
+        )
+
+    return await change.once(tenant_id, "snooze", read.digest, make, _told, ReviewReceipt)
 
 
-def _who(change: Change, body: ClaimBody) -> str:
-    return body.who or f"key:{change.caller.key_id}"
+def _who(caller: Principal, body: ClaimBody) -> str:
+    return body.who or f"key:{caller.key_id}"
 
 
-async def _once(
-    change: Change, verb: str, digest: str, make: Callable[[], ReviewItem]
-) -> ReviewReceipt:
-    return await change.once(
-        f"{verb} {change.id}", digest, ReviewReceipt, lambda: ReviewReceipt.model_validate(make())
-    )
+def _told(item: ReviewItem) -> ReviewReceipt:
+    return ReviewReceipt.model_validate(item)

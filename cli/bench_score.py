@@ -7,13 +7,11 @@ the file; the comparison decides sampled rows one by one, as the API does, and l
 import asyncio
 import json
 import math
-import os
 import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -22,6 +20,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
+
+from cli.scratch_home import scratch_home
 
 if TYPE_CHECKING:
     from core.contracts import Decision, Request
@@ -46,7 +46,7 @@ Progress = Callable[[str, int, int], None]
 
 def bench_score(rows: int, sample: int, seed: int, progress: Progress) -> dict[str, Any]:
     """`differences` counts sampled rows of which batch and online say anything else."""
-    with TemporaryDirectory() as name, _home_in(Path(name)):
+    with TemporaryDirectory() as name, scratch_home():
         folder = Path(name)
         table = folder / "rows.parquet"
         progress("drawing rows", 0, rows)
@@ -77,21 +77,6 @@ def bench_score(rows: int, sample: int, seed: int, progress: Progress) -> dict[s
         },
         **told,
     }
-
-
-@contextmanager
-def _home_in(folder: Path) -> Iterator[None]:
-    """Nothing measured is anybody's: neither the store nor the artifacts."""
-    kept = {name: os.environ.get(name) for name in ("RUNG_HOME", "RUNG_DATABASE_URL")}
-    os.environ["RUNG_HOME"] = str(folder / "home")
-    os.environ.pop("RUNG_DATABASE_URL", None)
-    try:
-        yield
-    finally:
-        for name, value in kept.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
 
 
 def decision_yaml() -> str:

@@ -66,6 +66,7 @@ def promotion(
         for corpus, made in sorted(indexes.items()):
             which = CorpusName(tenant_id=tenant, decision=decision, corpus=corpus)
             now = home.clock.now()
+            home.artifacts.keep(tenant, made.stored.artifact_id)  # else no row may name it
             if not promote_judged(connection, which, made.documents, made.stored, now):
                 note(f"corpus {corpus}: it holds other documents too; a worker builds its index")
 
@@ -99,6 +100,7 @@ def _index(
             pass  # lost, or of another version: to be built again
         else:
             if holds(index, chunks):
+                home.artifacts.keep(tenant, row.artifact_id)
                 note(f"corpus {corpus}: the index is up to date")
                 stored = NewIndex(
                     artifact_id=row.artifact_id, fingerprint=fingerprint, report=row.report

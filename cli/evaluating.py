@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cli.told import note
-from cli.training import CHECKS_FILE, EVALUATION, EVALUATION_FILE
+from lab.evaluation import CHECKS_FILE, EVALUATION, EVALUATION_FILE
 
 if TYPE_CHECKING:
     from cli.home import Home
@@ -22,26 +22,18 @@ def report_of(home: "Home", tenant: str, spec: str, prefix: str | None) -> dict[
     """Raises NotFound where nothing was trained under that name, InvalidDocument where the Rung
     that trained it told evaluations in another form."""
     from cli.commands.decide import name_of
+    from cli.promoting import refuse_other
     from cli.registry_views import evaluation_of
-    from core.errors import InvalidRequest, NotFound
+    from core.store.releases import unknown_decision
 
     name = name_of(spec)
     if prefix is not None:
         version = home.store.version(tenant, prefix)
-        if version.decision != name:
-            raise InvalidRequest(
-                "RUNG-VERSION-OTHER",
-                f"version {version.id[:12]} is of the decision '{version.decision}'",
-                way_out="`rung registry list` shows what belongs to whom.",
-            )
+        refuse_other(version, name)
     else:
         versions = home.store.versions(tenant, name)
         if not versions:
-            raise NotFound(
-                "RUNG-DECISION-UNKNOWN",
-                f"no version of '{name}' was trained here",
-                way_out="Run `rung train` first.",
-            )
+            raise unknown_decision(name, home.store.decision_names(tenant))
         version = versions[0]
     stored = evaluation_of(home, tenant, version)
     return {

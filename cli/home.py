@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from core.embedding import TextEmbedder
     from core.settings import Settings
     from core.store import Store
-    from llm import LanguageDoor
     from router.parts import LadderParts
     from router.runtime import Runtime
 
@@ -49,24 +48,10 @@ def open_home() -> Iterator[Home]:
 
 
 def embedder_of(settings: "Settings") -> "TextEmbedder":
-    """The one of RUNG_EMBEDDER, which workers, training and serving must share."""
+    """The one of RUNG_EMBEDDER, which workers, training, evaluation and serving must share."""
     from rankers.open_embedder import open_embedder
 
-    return open_embedder(settings.embedder, models=settings.home / "models")
-
-
-def default_embedder() -> "TextEmbedder":
-    from rankers.embedder import MiniLMEmbedder
-
-    return MiniLMEmbedder()
-
-
-def keyless_door(embedder: "TextEmbedder") -> "LanguageDoor":
-    """What lab trains with: the same sentences every time, and no money."""
-    from llm import ExtractiveDoor
-    from rankers.memory import RememberingEmbedder
-
-    return ExtractiveDoor(embedder=RememberingEmbedder(embedder))
+    return open_embedder(settings.embedder, models=settings.models)
 
 
 def open_runtime(home: Home, *, keyless: bool = False) -> "Runtime":

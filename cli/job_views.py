@@ -16,6 +16,7 @@ def job_told(job: Job, now: datetime) -> dict[str, Any]:
     return {
         "id": job.id,
         "kind": job.kind,
+        "needs": job.needs,
         "state": job.state,
         "priority": job.priority,
         "progress": job.progress,
@@ -48,6 +49,8 @@ def readable_job(told: Mapping[str, Any]) -> str:
         parts.append(progress_in_words(told))
     elif told["reason"]:
         parts.append(f"({told['reason']})")
+    elif told["state"] == "queued" and told["needs"]:
+        parts.append(f"(for a worker that embeds by {told['needs']})")
     return "  ".join(part for part in parts if part)
 
 
@@ -56,7 +59,7 @@ def readable_whole(told: Mapping[str, Any]) -> Iterator[str]:
     yield f"  {'id':<12} {told['id']}"
     yield f"  {'tries':<12} {told['tries']} of {told['max_tries']}"
     yield f"  {'priority':<12} {told['priority']}"
-    for name in ("created_at", "due_at", "started_at", "finished_at", "reason"):
+    for name in ("needs", "created_at", "due_at", "started_at", "finished_at", "reason"):
         yield f"  {name:<12} {'-' if told[name] is None else told[name]}"
     for name in ("payload", "result"):
         content = told[name] or {}

@@ -8,10 +8,9 @@ from cli.home import Home
 from core.contracts import Json
 from core.errors import InvalidDocument
 from core.store import Version
-from lab.evaluation import Evaluation, Figure, SliceRow
+from lab.evaluation import EVALUATION, EVALUATION_FILE, Evaluation, Figure, SliceRow
 from lab.lineage import ROOT, Lineage, differences, read_code_state, read_environment
 
-EVALUATION = "evaluation"  # the kind of the artifact, and of its file
 Progress = Callable[[str, int, int], None]
 Retrain = Callable[[Home, str, Version, Progress], str]
 UNPAIRED = (
@@ -59,7 +58,7 @@ def evaluation_of(home: Home, tenant: str, version: Version) -> Evaluation | Non
         return None
     stored = home.artifacts.get(tenant, version.evaluation, EVALUATION)
     try:
-        return Evaluation.model_validate_json(stored.files[f"{EVALUATION}.json"])
+        return Evaluation.model_validate_json(stored.files[EVALUATION_FILE])
     except (KeyError, ValueError) as error:
         raise InvalidDocument(
             "RUNG-EVALUATION-FORMAT",
@@ -74,6 +73,7 @@ def shown(home: Home, tenant: str, version: Version) -> dict[str, Any]:
     figures = _figures(evaluation).items()
     return {
         **summary,
+        "promotions": _promotions(home, tenant, version),
         "reasons": [dict(reason) for reason in version.reasons],
         "gate": evaluation.gate.model_dump(mode="json") if evaluation else None,
         "figures": [
@@ -81,6 +81,15 @@ def shown(home: Home, tenant: str, version: Version) -> dict[str, Any]:
             for (step, metric), figure in figures
         ],
     }
+
+
+def _promotions(home: Home, tenant: str, version: Version) -> list[dict[str, Any]]:
+    """The newest first; of its artifact, which a training on other data may have made too."""
+    return [
+        {"at": one.registered_at.isoformat(), "who": one.who, "reason": one.reason}
+        for one in home.store.promotions(tenant, version.decision)
+        if one.digest == version.artifact
+    ]
 
 
 def compared(home: Home, tenant: str, a: Version, b: Version) -> dict[str, Any]:

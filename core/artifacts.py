@@ -2,6 +2,7 @@
 
     <root>/<tenant>/blobs/<two letters>/<sha256>     each file once
     <root>/<tenant>/manifests/<id>.json              kind, meta and the digest of each file
+    <root>/<tenant>/database                         whose rows name what lies here
 
 The id is the SHA-256 of the manifest's canonical JSON. Parsers of model files crash or answer
 wrongly on changed bytes, so every digest is verified before a byte is handed out. With a key the
@@ -13,18 +14,18 @@ import hmac
 import json
 import os
 import re
-import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from core.contracts import Json
 from core.errors import CorruptArtifact, NotFound
-from core.whole_file import write_whole
+from core.whole_file import settle, write_whole
 
 FORMAT = 1
-FRESH_S = 3600.0  # between the first file of an artifact and its manifest lie seconds
+DATABASE = "database"
 _ID = re.compile(r"[0-9a-f]{64}\Z")
 _TENANT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*\Z")
@@ -72,8 +73,11 @@ class ArtifactStore:
         _write_once(folder / "manifests" / f"{artifact_id}.json", manifest)
         return artifact_id
 
-    def get(self, tenant_id: str, artifact_id: str, kind: str) -> Artifact:
-        """Raises NotFound, or CorruptArtifact where anything differs from what was put."""
+    def get(
+        self, tenant_id: str, artifact_id: str, kind: str, *, only: Collection[str] | None = None
+    ) -> Artifact:
+        """Whole, or with no other files than `only`. Raises NotFound, or CorruptArtifact where
+        anything that is read differs from what was put."""
         if not _ID.match(artifact_id):
             raise NotFound(
                 "RUNG-ARTIFACT-UNKNOWN",
@@ -84,11 +88,7 @@ class ArtifactStore:
         try:
             manifest = (folder / "manifests" / f"{artifact_id}.json").read_bytes()
         except OSError as error:
-            raise NotFound(
-                "RUNG-ARTIFACT-UNKNOWN",
-                f"there is no artifact {artifact_id[:12]}",
-                way_out="Train the decision again, or restore the artifacts' folder.",
-            ) from error
+            raise _unknown(artifact_id) from error
         if hashlib.sha256(manifest).hexdigest() != artifact_id:
             raise _corrupt(artifact_id, "its manifest was changed")
         self._verify_signature(folder, artifact_id, manifest)
@@ -97,6 +97,8 @@ class ArtifactStore:
             raise _corrupt(artifact_id, f"it is no {kind} of format {FORMAT}")
         files = {}
         for name, entry in content["files"].items():
+            if only is not None and name not in only:
+                continue
             try:
                 files[name] = (
                     folder / "blobs" / entry["sha256"][:2] / entry["sha256"]
@@ -107,23 +109,50 @@ class ArtifactStore:
                 raise _corrupt(artifact_id, f"{name} was changed")
         return Artifact(id=artifact_id, kind=kind, meta=content["meta"], files=files)
 
-    def remove(self, tenant_id: str, artifact_ids: Collection[str]) -> int:
-        """Each manifest first, so that no artifact is ever found without its files; then those
-        files that no other artifact holds. What was stored, also again, within FRESH_S stays.
-        Returns how many artifacts are gone."""
-        folder = self._folder(tenant_id)
-        gone = [folder / "manifests" / f"{name}.json" for name in artifact_ids if _ID.match(name)]
-        gone = [path for path in gone if path.exists() and _is_settled(path)]
-        held = set().union(*map(_blobs, gone))
-        for path in gone:
-            path.unlink(missing_ok=True)
-            path.with_suffix(".sig").unlink(missing_ok=True)
-        if held:
-            held -= set().union(*map(_blobs, (folder / "manifests").glob("*.json")))
-        for digest in sorted(held):
-            blob = folder / "blobs" / digest[:2] / digest
-            if blob.exists() and _is_settled(blob):
-                blob.unlink(missing_ok=True)
+    def keep(self, tenant_id: str, artifact_id: str) -> None:
+        """Its age starts anew, for whoever is about to name it in a row. Raises NotFound."""
+        try:
+            os.utime(self._folder(tenant_id) / "manifests" / f"{artifact_id}.json")
+        except OSError as error:
+            raise _unknown(artifact_id) from error
+
+    def tenants(self) -> tuple[str, ...]:
+        """Whoever has a folder here."""
+        if not self._root.is_dir():
+            return ()
+        return tuple(sorted(path.name for path in self._root.iterdir() if _is_tenant(path)))
+
+    def belongs_to(self, tenant_id: str, database: str) -> bool:
+        """Whether the rows of that database name what lies here. A folder is that database's which
+        asks first: another one's rows know nothing of it, and would have all of it swept."""
+        marked = self._folder(tenant_id) / DATABASE
+        if not marked.exists():
+            write_whole(marked, database.encode())
+        return marked.read_bytes() == database.encode()
+
+    def sweep(self, tenant_id: str, kind: str, *, named: Collection[str], before: datetime) -> int:
+        """Removes, of what was last put or kept before that moment, the artifacts of this kind
+        that are not `named`, then the files that no artifact holds, and what killed writers left.
+
+        Each manifest first, so that no artifact is ever found without its files. Whoever names an
+        artifact in a row has put or kept it shortly before, so what is about to be named stays.
+        Returns how many artifacts are gone. Raises CorruptArtifact, and removes nothing, where a
+        manifest does not say what it holds.
+        """
+        folder, oldest = self._folder(tenant_id), before.timestamp()
+        told = {path: _told(path) for path in (folder / "manifests").glob("*.json")}
+        gone = {
+            path
+            for path, (of_kind, _) in told.items()
+            if of_kind == kind and path.stem not in named and _remove_old(path, oldest)
+        }
+        held = set().union(*(blobs for path, (_, blobs) in told.items() if path not in gone))
+        for blob in (folder / "blobs").glob("*/*"):
+            if blob.name not in held:
+                _remove_old(blob, oldest)
+        for path in (folder / "manifests").iterdir() if told else ():
+            if not path.with_suffix(".json").exists():  # a signature, or a manifest half written
+                _remove_old(path, oldest)
         return len(gone)
 
     def _folder(self, tenant_id: str) -> Path:
@@ -159,21 +188,48 @@ def _corrupt(artifact_id: str, why: str) -> CorruptArtifact:
     )
 
 
-def _blobs(manifest: Path) -> set[str]:
+def _unknown(artifact_id: str) -> NotFound:
+    return NotFound(
+        "RUNG-ARTIFACT-UNKNOWN",
+        f"there is no artifact {artifact_id[:12]}",
+        way_out="Train the decision again, or restore the artifacts' folder.",
+    )
+
+
+def _is_tenant(path: Path) -> bool:
+    return path.is_dir() and _TENANT.match(path.name) is not None
+
+
+def _told(manifest: Path) -> tuple[str, set[str]]:
+    """Its kind, and the digests of its files; not verified."""
     try:
-        return {entry["sha256"] for entry in json.loads(manifest.read_bytes())["files"].values()}
+        content = json.loads(manifest.read_bytes())
+        return content["kind"], {entry["sha256"] for entry in content["files"].values()}
     except FileNotFoundError:
-        return set()  # removed by another process just now
+        return "", set()  # removed by another process just now
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise _corrupt(manifest.stem, "its manifest was changed") from error
 
 
-def _is_settled(path: Path) -> bool:
-    """What was just asked to be there may belong to a manifest, or a row, that is not yet."""
-    return time.time() - path.stat().st_mtime > FRESH_S
+def _remove_old(path: Path, oldest: float) -> bool:
+    """Looks again at the last moment: it may just have been asked for."""
+    try:
+        if path.stat().st_mtime > oldest:
+            return False
+        path.unlink()
+    except FileNotFoundError:
+        return False  # by another process
+    return True
 
 
 def _write_once(path: Path, content: bytes) -> None:
-    """Whole or not at all; a file that already holds this content stays, and is fresh again."""
-    if path.exists() and path.read_bytes() == content:
-        os.utime(path)
-        return
+    """Whole or not at all; a file that already holds this content stays, and its age starts
+    anew."""
+    try:
+        if path.read_bytes() == content:
+            os.utime(path)
+            settle(path.parent)  # whoever wrote it may have died before that
+            return
+    except FileNotFoundError:
+        pass
     write_whole(path, content)

@@ -12,7 +12,6 @@ RungError
 ├── TooLarge             a body above the cap
 ├── BudgetExceeded       the day's money of a decision is spent (defined in core.money)
 ├── Overloaded           more work than can be admitted; come back after `retry_after` seconds
-│   └── TooManyRequests  the same, where one caller alone is over its share
 ├── Unavailable          something this process needs does not answer
     └── CorruptArtifact  stored model files that are not what was put there
 """
@@ -95,10 +94,6 @@ class TooLarge(RungError):
 class Overloaded(RungError):
     status = 503
     retryable = True
-
-
-class TooManyRequests(Overloaded):
-    status = 429
 
 
 class Unavailable(RungError):

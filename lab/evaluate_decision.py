@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest
 
 from core.contracts import PERSON, Verdict
 from core.spec import Costs, DecisionSpec
 from lab.fit_policy import given_by
+from lab.intervals import share
 from lab.slicing import slice_masks
 from lab.statistics import paired_mean, units_of
 from lab.traces import Observed, is_right, realised_cost
@@ -122,16 +122,7 @@ def _share(settled: Sequence[Settled], n: int) -> dict[str, Any]:
 
 def _accuracy(judged: Sequence[Settled]) -> dict[str, Any] | None:
     """With Wilson's interval."""
-    if not judged:
-        return None
-    right = sum(bool(s.right) for s in judged)
-    ci = binomtest(right, len(judged)).proportion_ci(method="wilson")
-    return {
-        "mean": right / len(judged),
-        "ci_low": float(ci.low),
-        "ci_high": float(ci.high),
-        "n": len(judged),
-    }
+    return share([bool(s.right) for s in judged]) if judged else None
 
 
 def columns_of(seen: Sequence[Observed]) -> dict[str, list[Any]]:

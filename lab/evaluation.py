@@ -5,6 +5,9 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 FORMAT = 2
+EVALUATION = "evaluation"  # the kind of the artifact that holds these files
+EVALUATION_FILE = "evaluation.json"
+CHECKS_FILE = "checks.json"  # of the snapshot it was judged on
 
 
 class Part(BaseModel):

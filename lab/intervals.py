@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binomtest
+
+from rankers.shares import wilson
 
 RESAMPLES = 1000
 Rows = npt.NDArray[np.intp]
@@ -14,14 +15,7 @@ Rows = npt.NDArray[np.intp]
 
 def share(events: Any) -> dict[str, float]:
     """`mean` of a boolean column with Wilson's interval, and `n`. There is one row or more."""
-    happened, n = int(np.sum(events)), len(events)
-    interval = binomtest(happened, n).proportion_ci(method="wilson")
-    return {
-        "mean": happened / n,
-        "ci_low": float(interval.low),
-        "ci_high": float(interval.high),
-        "n": n,
-    }
+    return wilson(int(np.sum(events)) / len(events), len(events)).told()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,8 +35,9 @@ __all__ = [
     "version_id",
 ]
 
-# What computes the bytes of an artifact; the lock holds the rest.
-PACKAGES = ("numpy", "scipy", "scikit-learn", "lightgbm", "torch", "pyarrow")
+# What computes the bytes of an artifact; the lock holds the rest. An embedder of RUNG_EMBEDDER runs
+# on onnxruntime or on torch.
+PACKAGES = ("numpy", "scipy", "scikit-learn", "lightgbm", "onnxruntime", "torch", "pyarrow")
 ABSENT = "absent"
 
 

@@ -96,10 +96,17 @@ def train_decision(
     )
     recipe = _Recipe(spec=spec, embedder=embedder, kind=kind, seed=seed, progress=progress)
     fitted, reports = _fitted(recipe, written, fitting, indexes, only, before)
-    models = Models()
+    models, languages = Models(), LanguageDetector()
 
     def opened(parts: LadderParts) -> Ladder:
-        return build_ladder(parts, release="unreleased", door=door, models=models, clock=clock)
+        return build_ladder(
+            parts,
+            release="unreleased",
+            door=door,
+            models=models,
+            languages=languages,
+            clock=clock,
+        )
 
     seen = observe(opened(fitted), judging, partial(progress, "judging every rung"))
     parts = _settled(fitted, seen)

@@ -25,7 +25,7 @@ LONGEST_WAIT_S = 5.0  # a provider that asks for more is left to the next model
 FAIR_TIME_S = 1.0  # a call that the deadline cuts sooner says nothing about the model's health
 CLOSING_S = 1.0  # a ledger that is slower goes on in the background
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("rung.llm")
 
 
 @dataclass(kw_only=True)

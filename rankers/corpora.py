@@ -11,9 +11,9 @@ from rankers.compare_indexes import Probe, compare_indexes
 from rankers.documents import Chunk, Document, ParagraphChunker, cut
 from rankers.embed_new import embed_new
 from rankers.index import HybridIndex
+from rankers.indexed_texts import INDEX
 from rankers.verify_index import verify_index, verify_written
 
-INDEX = "index"
 CHUNKER = ParagraphChunker()
 PROBES = 200  # texts that both of two indexes hold, asked of each
 Progress = Callable[[int, int], None]

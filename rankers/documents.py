@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from core.document_limits import ID_LENGTH, TITLE_LENGTH
 from core.errors import InvalidDocument
 
 MAX_FILE_BYTES = 1_000_000  # a help article has some 5,000; a megabyte is an export, not an article
@@ -190,7 +191,17 @@ def _require_alone(path: Path, alike: Sequence[Path]) -> None:
             )
 
 
+def _require_short(path: Path, what: str, text: str, most: int) -> None:
+    if len(text) > most:
+        raise InvalidDocument(
+            "RUNG-CORPUS-SIZE",
+            f"{_shown(str(path))}: its {what} has {len(text):,} characters, more than {most:,}",
+            way_out="Shorten it; a file's name is the document's id, its heading the title.",
+        )
+
+
 def _read(path: Path) -> Document:
+    _require_short(path, "name, without .md,", _id(path), ID_LENGTH)
     try:
         path.stem.encode()  # a name that is no UTF-8 can be no id
         size = path.stat().st_size
@@ -211,6 +222,7 @@ def _read(path: Path) -> Document:
     if heading is not None:
         title = lines[heading][2:].strip() or title
         del lines[heading]
+        _require_short(path, "heading", title, TITLE_LENGTH)
     text = "\n".join(lines).strip()
     if not text:
         raise InvalidDocument(

@@ -22,8 +22,19 @@ def open_embedder(name: str, *, threads: int | None = None, models: Path) -> Tex
         return MiniLMEmbedder(threads=threads)
     from rankers.onnx_embedder import OnnxEmbedder
 
-    precision: Literal["fp32", "int8"] = "int8" if name == "minilm-int8" else "fp32"
-    return OnnxEmbedder(precision=precision, models=models, threads=threads)
+    return OnnxEmbedder(precision=_precision(name), models=models, threads=threads)
+
+
+def fingerprint_of(name: str) -> str:
+    """Of what `open_embedder` would load, which is not loaded for it."""
+    refuse_unknown(name)
+    if name == "minilm":
+        from rankers import minilm
+
+        return minilm.fingerprint()
+    from rankers.onnx_model import onnx_fingerprint
+
+    return onnx_fingerprint(_precision(name))
 
 
 def refuse_unknown(name: str) -> None:
@@ -33,3 +44,7 @@ def refuse_unknown(name: str) -> None:
             f"there is no embedder '{name}'",
             way_out=f"Write one of {', '.join(EMBEDDERS)}.",
         )
+
+
+def _precision(name: str) -> Literal["fp32", "int8"]:
+    return "int8" if name == "minilm-int8" else "fp32"

@@ -25,7 +25,11 @@ def share(values: Sequence[float]) -> Share:
     the interval is rather too wide than too narrow. It stays open where all values are 1.
     """
     n = len(values)
-    mean = min(1.0, max(0.0, fsum(values) / n))
+    return wilson(min(1.0, max(0.0, fsum(values) / n)), n)
+
+
+def wilson(mean: float, n: int) -> Share:
+    """Of `n` events (one or more), of which that share happened."""
     centre = (mean + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
     half = Z95 / (1 + Z95**2 / n) * sqrt(mean * (1 - mean) / n + Z95**2 / (4 * n**2))
     return Share(mean=mean, ci_low=max(0.0, centre - half), ci_high=min(1.0, centre + half), n=n)

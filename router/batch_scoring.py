@@ -15,7 +15,7 @@ import numpy.typing as npt
 from core.artifacts import ArtifactStore
 from core.calibration import FloatArray
 from core.contracts import PERSON, Verdict
-from core.errors import InvalidRequest, NotFound
+from core.errors import InvalidRequest
 from core.features import Matrix, compute_columns, digests
 from core.spec import DecisionSpec, parse_spec
 from core.store import Store
@@ -206,14 +206,7 @@ class ByProbability:
 
 def live_scorer(store: Store, artifacts: ArtifactStore, tenant_id: str, name: str) -> BatchScorer:
     """Of the release that is live. Raises NotFound where there is none."""
-    release = store.live_release(tenant_id, name)
-    if release is None:
-        known = ", ".join(store.decision_names(tenant_id)) or "none"
-        raise NotFound(
-            "RUNG-DECISION-UNKNOWN",
-            f"there is no decision '{name}' of tenant '{tenant_id}'",
-            way_out=f"Train it with `rung train`. Live: {known}.",
-        )
+    release = store.release_in_force(tenant_id, name)
     files = artifacts.get(tenant_id, release, RELEASE).files
     refuse_text(parse_spec(files["decision.yaml"].decode()))
     return BatchScorer(LadderParts.from_files(files, {}, None), release)

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 from uuid import uuid4
 
@@ -29,7 +29,10 @@ class Rung(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Ladder:
-    """`rungs` without the person, who always stands last; `handlers` names each one's ladder."""
+    """`rungs` without the person, who always stands last; `handlers` names each one's ladder.
+
+    `prospects`: what a rung could say, where that is known before it is asked.
+    """
 
     name: str
     release: str
@@ -40,6 +43,7 @@ class Ladder:
     policy: CostPolicy
     deadline_ms: float
     clock: Clock
+    prospects: Mapping[str, Callable[[Known], Sequence[Verdict]]] = field(default_factory=dict)
 
     async def decide(self, request: Request) -> Decision:
         started = time.perf_counter()
@@ -50,7 +54,7 @@ class Ladder:
             left_s = self.deadline_ms / 1000 - (time.perf_counter() - started)
             verdict = await self.ask(asked, request, known, left_s)
             following = self._following(asked, known)
-            steps.append(self._step(steps, verdict, following, self._left_ms(started)))
+            steps.append(self._step(steps, verdict, following, known, self._left_ms(started)))
             asked = following if steps[-1].action == "next" else None
         return self._decision(request, known, steps, (time.perf_counter() - started) * 1000)
 
@@ -102,14 +106,21 @@ class Ladder:
         return self.deadline_ms - (time.perf_counter() - started) * 1000
 
     def _step(
-        self, before: Sequence[Step], verdict: Verdict, following: str | None, left_ms: float
+        self,
+        before: Sequence[Step],
+        verdict: Verdict,
+        following: str | None,
+        known: Known,
+        left_ms: float,
     ) -> Step:
         if following is None:
             return Step(verdict=verdict, action="person", cost_now=None, cost_next=None, why="")
+        foreseen = self.prospects.get(following)
         choice = self.policy.choose(
             [*(step.verdict for step in before), verdict],
             following,
             in_time=left_ms > self._takes_ms(following),
+            prospects=foreseen(known) if foreseen else None,
         )
         return Step(
             verdict=verdict,

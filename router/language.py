@@ -5,6 +5,7 @@ py3langid reads its model from its own wheel as plain arrays, and asks no host f
 
 import threading
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -32,12 +33,29 @@ class Identifier(Protocol):
     def classify(self, text: str) -> tuple[str, float]: ...
 
 
-class LanguageDetector:
-    """140 languages. The model is loaded at the first text; safe to share among threads."""
+def _from_its_package() -> Identifier:
+    # It takes NumPy and 0.5 s, which a process that sees no text is spared.
+    from py3langid import langid  # type: ignore[import-untyped]
 
-    def __init__(self) -> None:
+    return langid.LanguageIdentifier.from_model_file(  # type: ignore[no-any-return]
+        langid.MODEL_FILE, norm_probs=True
+    )
+
+
+class LanguageDetector:
+    """140 languages. The model is loaded once, at the first text or before by `load`.
+
+    Safe to share among threads: one is enough for a process.
+    """
+
+    def __init__(self, opened: Callable[[], Identifier] = _from_its_package) -> None:
+        self._opened = opened
         self._lock = threading.Lock()
         self._identifier: Identifier | None = None
+
+    def load(self) -> None:
+        """For whoever cannot wait at the first text, as an event loop."""
+        self._loaded()
 
     def detect(self, text: str) -> Language:
         """The same for the same text, whatever was asked before."""
@@ -55,14 +73,7 @@ class LanguageDetector:
         """Classifying changes nothing in the identifier, so that only loading needs the lock."""
         if self._identifier is None:
             with self._lock:
-                if self._identifier is None:
-                    # It takes NumPy and 0.5 s, which a process that sees no text is spared.
-                    from py3langid import langid  # type: ignore[import-untyped]
-
-                    self._identifier = langid.LanguageIdentifier.from_model_file(
-                        langid.MODEL_FILE, norm_probs=True
-                    )
-        assert self._identifier is not None
+                self._identifier = self._identifier or self._opened()
         return self._identifier
 
 

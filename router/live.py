@@ -20,10 +20,12 @@ from core.errors import InvalidSettings, NotFound, RungError, Unavailable
 from core.spec import DecisionSpec, parse_spec
 from core.store import Store
 from core.store.indexes import IndexRow
+from core.store.releases import unknown_decision
 from llm.door import LanguageDoor
 from rankers.corpora import load_index
 from rankers.index import HybridIndex
 from router.ladder import Ladder
+from router.language import LanguageDetector
 from router.parts import RELEASE, LadderParts, build_ladder
 from router.rungs import Models
 from router.searched import Searched, hiding, searched_now
@@ -96,6 +98,7 @@ class LiveDecisions:
         embedder: Callable[[], TextEmbedder],
         door: OpenDoor,
         models: Models,
+        languages: LanguageDetector,
         clock: Clock,
     ) -> None:
         self._store = store
@@ -103,6 +106,7 @@ class LiveDecisions:
         self._open_embedder = embedder
         self._open_door = door
         self._models = models
+        self._languages = languages
         self._clock = clock
         self._embedder: TextEmbedder | None = None
         self._opening = threading.Lock()
@@ -148,11 +152,15 @@ class LiveDecisions:
             raise
         known = self._specs.get(key)
         if known is None or known[0] != release:
-            with _told_as_unavailable():
-                files = self._artifacts.get(tenant_id, release, RELEASE).files
-            known = release, parse_spec(files["decision.yaml"].decode())
+            known = release, self.spec_of(tenant_id, release)
             self._specs[key] = known
         return known[1]
+
+    def spec_of(self, tenant_id: str, release: str) -> DecisionSpec:
+        """As it was trained. Raises Unavailable and CorruptArtifact."""
+        with _told_as_unavailable():
+            read = self._artifacts.get(tenant_id, release, RELEASE, only=("decision.yaml",))
+        return parse_spec(read.files["decision.yaml"].decode())
 
     async def warm(self) -> None:
         """Loads every decision that is not loaded, and looks again at those that no request has
@@ -301,6 +309,8 @@ class LiveDecisions:
         with _told_as_unavailable():
             files = self._artifacts.get(tenant_id, release, RELEASE).files
             spec = parse_spec(files["decision.yaml"].decode())
+            if spec.by_text:
+                self._languages.load()  # in this thread: the first text is read on the event loop
             embedder = self._embedder_of(spec)
             searched = self._searched(tenant_id, spec)
             indexes = {
@@ -330,12 +340,7 @@ class LiveDecisions:
             gone = self._held.pop(key, None)
             if gone is not None:
                 self._retire(gone.door)
-        names = ", ".join(self._store.decision_names(tenant_id)) or "none"
-        raise NotFound(
-            "RUNG-DECISION-UNKNOWN",
-            f"there is no decision '{name}' of tenant '{tenant_id}'",
-            way_out=f"Train it with `rung train`. Live: {names}.",
-        )
+        raise unknown_decision(name, self._store.decision_names(tenant_id))
 
     def _searched(self, tenant_id: str, spec: DecisionSpec) -> Searched:
         embedder = self._embedder_of(spec)
@@ -348,7 +353,12 @@ class LiveDecisions:
 
     def _ladder(self, parts: LadderParts, release: str, door: LanguageDoor) -> Ladder:
         return build_ladder(
-            parts, release=release, door=door, models=self._models, clock=self._clock
+            parts,
+            release=release,
+            door=door,
+            models=self._models,
+            languages=self._languages,
+            clock=self._clock,
         )
 
     def _embedder_of(self, spec: DecisionSpec) -> TextEmbedder | None:

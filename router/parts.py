@@ -122,10 +122,18 @@ class LadderParts:
 
 
 def build_ladder(
-    parts: LadderParts, *, release: str, door: LanguageDoor, models: Models, clock: Clock
+    parts: LadderParts,
+    *,
+    release: str,
+    door: LanguageDoor,
+    models: Models,
+    languages: LanguageDetector,
+    clock: Clock,
 ) -> Ladder:
+    """`models` and `languages` are one each for a process, whatever ladders it has."""
     spec = parts.spec
     version = release[:12]
+    language = LanguageRung(spec=spec, door=door, support=parts.support, version=version)
     every: dict[str, Rung] = {
         "rules": RulesRung(parts.rules),
         "classical": ClassicalRung(
@@ -139,16 +147,17 @@ def build_ladder(
         "retrieval": RetrievalRung(
             spec=spec, retrievers=parts.retrievers, version=version, models=models
         ),
-        "llm": LanguageRung(spec=spec, door=door, support=parts.support, version=version),
+        language.name: language,
     }
     return Ladder(
         name=spec.name,
         release=release,
-        read=Reader(spec, LanguageDetector()).read,
+        read=Reader(spec, languages).read,
         rungs={name: rung for name, rung in every.items() if name in spec.ladder},
         order=spec.ladder,
         handlers={name: handler.ladder for name, handler in spec.handlers.items()},
         policy=parts.policy,
         deadline_ms=spec.budgets.deadline_ms,
         clock=clock,
+        prospects={language.name: language.prospects},
     )

@@ -3,7 +3,9 @@
     stop  if  min_a Σ_y p(y)·C[a, y]  <=  price + value_of_time·latency + E[cost after | bin]
 
 The last expectation is looked up by the rung's own score (the cost of answering now), in bins that
-lab fits on held-out traces by backward induction. No threshold is typed in: costs give them.
+lab fits on held-out traces by backward induction. Where all that the next rung could say is known
+before it is asked, the cost after it is at least that of the best of these. No threshold is typed
+in: costs give them.
 """
 
 import bisect
@@ -97,11 +99,17 @@ class CostPolicy:
         return None if best is None or known[best] > self.costs.of_person() else best
 
     def choose(
-        self, verdicts: Sequence[Verdict], following: str, *, in_time: bool = True
+        self,
+        verdicts: Sequence[Verdict],
+        following: str,
+        *,
+        in_time: bool = True,
+        prospects: Sequence[Verdict] | None = None,
     ) -> Choice:
         """`verdicts` are those of the rungs asked so far, `following` the one that would be next.
 
-        Where it cannot end `in_time`, the choice is between the answers at hand and a person.
+        Where it cannot end `in_time`, or none of its `prospects` (all that it could say, where that
+        is known) would pay, the choice is between the answers at hand and a person.
         """
         verdict = verdicts[-1]
         if verdict.escalate:
@@ -109,10 +117,11 @@ class CostPolicy:
             return Choice(action="person", cost_now=None, cost_next=None, why=why)
         now = cost_now(self.costs, verdict)
         person = self.costs.of_person()
-        possible = in_time and following != PERSON
-        further = self.cost_of_next(verdict, following) if possible else person
         best = self.standing(verdicts)
         at_hand = person if best is None else cost_now(self.costs, verdicts[best]) or 0.0
+        against = self._against(following, at_hand, in_time, prospects)
+        possible = following != PERSON and not against
+        further = self.cost_of_next(verdict, following) if possible else person
         unit = self.costs.currency
         if best is not None and at_hand <= further:
             if best == len(verdicts) - 1:
@@ -122,11 +131,24 @@ class CostPolicy:
             return Choice(action="earlier", cost_now=now, cost_next=further, why=why)
         stands = "abstained" if now is None else f"answering would cost {now:.2f} {unit}"
         if not possible or person < further:
-            late = "" if in_time else f", and {following} would come too late"
-            why = f"{stands}, a person {person:.2f}{late}"
+            besides = f", and {against}" if against else ""
+            why = f"{stands}, a person {person:.2f}{besides}"
             return Choice(action="person", cost_now=now, cost_next=person, why=why)
         why = f"{stands}, {following} and what follows {further:.2f}"
         return Choice(action="next", cost_now=now, cost_next=further, why=why)
+
+    def _against(
+        self, following: str, at_hand: float, in_time: bool, prospects: Sequence[Verdict] | None
+    ) -> str:
+        """Why it is not asked, whatever usually follows it; empty where it may be."""
+        if not in_time:
+            return f"{following} would come too late"
+        if prospects is None:
+            return ""
+        costs = [cost for one in prospects if (cost := cost_now(self.costs, one)) is not None]
+        if self.costs.of_asking(following) + min(costs, default=at_hand) < at_hand:
+            return ""
+        return f"nothing that {following} could say would cost less"
 
     def to_json(self) -> dict[str, Any]:
         """Without the costs, which decision.yaml holds."""

@@ -11,7 +11,8 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 from core.contracts import (
@@ -53,19 +54,25 @@ class Models:
         self._takes_s = 0.0  # of one piece of work, moving average
 
     async def run(self, work: Callable[[], T]) -> T:
-        def timed() -> T:
-            started = time.perf_counter()
-            try:
-                return work()
-            finally:
-                took = time.perf_counter() - started
-                with self._lock:
-                    self._waiting -= 1
-                    self._takes_s += SMOOTHING * (took - self._takes_s)
-
+        """Raises what `work` raises. Where the caller is cancelled, work that waits never runs."""
+        queued = self._pool.submit(self._timed, work)
         with self._lock:
             self._waiting += 1
-        return await asyncio.get_running_loop().run_in_executor(self._pool, timed)
+        queued.add_done_callback(self._done)  # of cancelled work too
+        return await asyncio.wrap_future(queued)
+
+    def _timed(self, work: Callable[[], T]) -> T:
+        started = time.perf_counter()
+        try:
+            return work()
+        finally:
+            took = time.perf_counter() - started
+            with self._lock:
+                self._takes_s += SMOOTHING * (took - self._takes_s)
+
+    def _done(self, work: Future[Any]) -> None:
+        with self._lock:
+            self._waiting -= 1
 
     def refuse_overload(self, deadline_s: float) -> None:
         """Raises Overloaded where the queue alone would take most of the time a request has.
@@ -291,10 +298,29 @@ class LanguageRung:
         self._support = support
         self.version = version
 
+    def prospects(self, known: Known) -> list[Verdict]:
+        """All that it could say but an abstention; of answers the least and the most believed, as
+        beside what is known only the number of their citations counts."""
+        if not known.evidence:
+            return [self._choosing(outcome, known) for outcome in self._spec.outcomes]
+        documents = tuple(dict.fromkeys(passage.document for passage in known.evidence))
+        return [
+            self._answering(Answer(text="", citations=cited, made_by="llm"), known)
+            for cited in (documents[:1], documents)
+        ]
+
     async def judge(self, request: Request, known: Known, deadline_s: float) -> Verdict:
         text = self._spec.request.text_of(request.facts)
         if known.evidence:
-            return await self._answer(text, request, known, deadline_s)
+            made = await self._door.answer(
+                text,
+                known.evidence,
+                tenant_id=request.tenant_id,
+                decision=request.decision,
+                deadline_s=deadline_s,
+            )
+            said = self._answering(made.value, known) if made.value else None
+            return self._told(said, made, known)
         chosen = await self._door.classify(
             text,
             self._spec.outcomes,
@@ -302,32 +328,10 @@ class LanguageRung:
             decision=request.decision,
             deadline_s=deadline_s,
         )
-        if chosen.value is None:
-            return self._abstains(chosen, known)
-        right = self._support.of_classification
-        return Verdict(
-            outcomes=(chosen.value,),
-            reasons=(f"the language model chose {chosen.value}, right with {right:.2f}",),
-            version=self.version,
-            rung=self.name,
-            belief=_mixed(known.belief, chosen.value, right),
-            price=float(to_amount(chosen.price)),
-            details=_of_call(chosen),
-        )
+        said = self._choosing(chosen.value, known) if chosen.value else None
+        return self._told(said, chosen, known)
 
-    async def _answer(
-        self, text: str, request: Request, known: Known, deadline_s: float
-    ) -> Verdict:
-        result = await self._door.answer(
-            text,
-            known.evidence,
-            tenant_id=request.tenant_id,
-            decision=request.decision,
-            deadline_s=deadline_s,
-        )
-        if result.value is None:
-            return self._abstains(result, known)
-        answer = result.value
+    def _answering(self, answer: Answer, known: Known) -> Verdict:
         right = self._support.probability(known.quality_any or 0.0, answer)
         return Verdict(
             outcomes=(ANSWER,),
@@ -336,17 +340,28 @@ class LanguageRung:
             rung=self.name,
             belief=split_answer(known.belief, right),
             answer=answer,
-            evidence=known.evidence,
-            price=float(to_amount(result.price)),
-            details=_of_call(result),
         )
 
-    def _abstains(self, result: LanguageResult[Any], known: Known) -> Verdict:
+    def _choosing(self, outcome: str, known: Known) -> Verdict:
+        right = self._support.of_classification
         return Verdict(
+            outcomes=(outcome,),
+            reasons=(f"the language model chose {outcome}, right with {right:.2f}",),
+            version=self.version,
+            rung=self.name,
+            belief=_mixed(known.belief, outcome, right),
+        )
+
+    def _told(self, said: Verdict | None, result: LanguageResult[Any], known: Known) -> Verdict:
+        """What it said, or that it abstained, with what that cost and what the model was given."""
+        abstained = Verdict(
             outcomes=(),
             reasons=(f"the language model abstained: {result.reason}",),
             version=self.version,
             rung=self.name,
+        )
+        return replace(
+            said or abstained,
             price=float(to_amount(result.price)),
             evidence=known.evidence,
             details=_of_call(result),

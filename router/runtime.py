@@ -12,6 +12,7 @@ from core.settings import Settings
 from core.spec import DecisionSpec
 from core.store import Claim, Store
 from router.entity_facts import Joined, admitted, escalated, ids_of, join
+from router.language import LanguageDetector
 from router.live import Live, LiveDecisions, OpenDoor, Readiness
 from router.rungs import Models
 
@@ -40,15 +41,19 @@ class Runtime:
             embedder=embedder,
             door=door,
             models=self._models,
+            languages=LanguageDetector(),
             clock=clock,
         )
 
     def names(self, tenant_id: str) -> list[str]:
         return list(self.store.decision_names(tenant_id))
 
-    async def spec(self, tenant_id: str, name: str) -> DecisionSpec:
-        """Of the live release, also where its models or indexes do not load: what is written of a
-        decision, as the documents that an index is to be built from, must not wait for those."""
+    async def spec(self, tenant_id: str, name: str, release: str | None = None) -> DecisionSpec:
+        """Of the live release, or of an earlier one, also where its models or indexes do not load:
+        what is written of a decision, as the documents that an index is to be built from, must not
+        wait for those."""
+        if release is not None:
+            return await asyncio.to_thread(self._decisions.spec_of, tenant_id, release)
         return await asyncio.to_thread(self._decisions.spec, tenant_id, name)
 
     async def decide(

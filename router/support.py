@@ -1,7 +1,7 @@
 """How probably an answer made from retrieved passages is right, before anyone has judged it.
 
 P = logistic(b + w0·logit(quality of its best passage) + w1·(citations - 1)), fitted in lab on the
-keyless extractive answers. For a configured model it is a first guess, until feedback is in.
+keyless extractive answers. For a configured model it is a guess: none of its own is judged.
 """
 
 import json
@@ -23,7 +23,7 @@ class SupportModel:
     bias: float = 0.0
     of_quality: float = 1.0
     of_citations: float = 0.0
-    of_classification: float = 0.5  # unknown until outcomes that a model chose were judged
+    of_classification: float = 0.5  # unknown: the keyless door, which training asks, never chooses
 
     def probability(self, quality: float, answer: Answer) -> float:
         logit, further = features(quality, answer)

@@ -6,6 +6,7 @@ regular expressions in linear time); the length is capped here. An expression is
 file is read, never for a request.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from functools import cache, lru_cache
 from typing import Any
@@ -15,6 +16,7 @@ from cel_expr_python import cel
 from core.contracts import NodeTrace
 
 MAX_SOURCE_BYTES = 4096
+_STATUS = re.compile(r"[A-Z_]+(?=: )")
 
 
 @cache
@@ -44,7 +46,8 @@ def check_expression(source: str) -> str:
 
 
 def compile_expression(source: str) -> Callable[[Mapping[str, Any]], NodeTrace]:
-    """A function from facts to truth; unknown, with a note, where CEL could not evaluate it.
+    """A function from facts to truth; unknown, with a note, where CEL could not evaluate it. The
+    note is for the trace, which holds nothing that a person sent: it tells kinds, never values.
 
     Null facts are dropped first, so that null and missing mean the same as in structured
     conditions, and `has(facts.x)` asks for a value.
@@ -55,11 +58,17 @@ def compile_expression(source: str) -> Callable[[Mapping[str, Any]], NodeTrace]:
         present = {name: fact for name, fact in facts.items() if fact is not None}
         try:
             result = program.eval(data={"facts": present})
-        except RuntimeError as error:  # the budget is spent, or a text is not valid Unicode
-            return NodeTrace(label=source, truth=None, note=str(error))
+        except RuntimeError:  # the budget is spent, or a text is not valid Unicode
+            return NodeTrace(label=source, truth=None, note="it could not be evaluated")
         if result.type() == cel.Type.BOOL:
             return NodeTrace(label=source, truth=result.value())
-        # An error is a value here, and is no condition any more than a number is.
-        return NodeTrace(label=source, truth=None, note=f"not a truth: {result.value()!r}")
+        return NodeTrace(label=source, truth=None, note=f"not a truth: {_kind(result)}")
 
     return evaluate
+
+
+def _kind(result: cel.Value) -> str:
+    """An error is a value here, of which only the status is told: its message quotes facts."""
+    kind = str(result.type())
+    status = _STATUS.match(str(result.value())) if kind == "ERROR" else None
+    return f"{kind} {status[0]}" if status else kind

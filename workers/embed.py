@@ -39,7 +39,7 @@ class EmbedDocuments:
         self._embedder = embedder
 
     def run(self, job: Job, report: Report) -> Done:
-        embedder = self._embedder.for_job(job)  # first: it is no document's fault where it fails
+        embedder = self._embedder.opened()  # first: it is no document's fault where it fails
         rows = self._store.document_rows(job.tenant_id, documents_of_job(job.payload))
         rows = tuple(row for row in rows if row.state != "deleted")
         if len(rows) > 1 and job.tries > TRIES_TOGETHER:
@@ -85,7 +85,7 @@ class EmbedDocuments:
             )
 
     def _split(self, job: Job, rows: Sequence[StoredDocument]) -> Done:
-        which, fingerprint = corpus_of(job.tenant_id, job.payload), job.payload.get("fingerprint")
+        which = corpus_of(job.tenant_id, job.payload)
 
         def effects(connection: Connection) -> None:
             for row in rows:
@@ -95,7 +95,7 @@ class EmbedDocuments:
                     [row.seq],
                     priority=job.priority,
                     now=self._store.now(),
-                    fingerprint=None if fingerprint is None else str(fingerprint),
+                    fingerprint=job.needs,
                     max_tries=TRIES_ALONE,
                 )
 

@@ -43,7 +43,7 @@ class Channel(filesystem.Channel):
                 taken.unlink()
                 return loads(text)
             except (OSError, ValueError):
-                continue  # taken by another, or no message: the ledger wakes again for its job
+                continue  # taken by another, or no message: its job is rescued
         raise Empty
 
 

@@ -8,13 +8,12 @@ from core.artifacts import ArtifactStore
 from core.embedding import TextEmbedder
 from core.errors import InvalidDocument, RungError
 from core.jobs import Job
-from core.jobs.corpus_jobs import BUILD, corpus_of, enqueue_builds
+from core.jobs.corpus_jobs import BUILD, corpus_of, earlier_build, enqueue_builds
 from core.store import Store
 from core.store.documents import CorpusContent, CorpusName, bump_revision, lock_corpus
 from core.store.indexes import NewIndex, add_newer_index, newest_of_each
-from core.store.vectors import forget_vectors
 from workers.embedding import SharedEmbedder
-from workers.runner import Done, Report
+from workers.runner import Done, NotYet, Report
 
 if TYPE_CHECKING:
     from rankers.index import HybridIndex
@@ -29,27 +28,29 @@ class BuildIndex:
         self._embedder = embedder
 
     def run(self, job: Job, report: Report) -> Done:
-        embedder = self._embedder.for_job(job)
+        embedder = self._embedder.opened()
         which = corpus_of(job.tenant_id, job.payload)
         if self._superseded(which, embedder.fingerprint, int(str(job.payload["revision"]))):
             return Done(result={"superseded": True})
+        if earlier_build(self._store, job):
+            # Its end may make this one needless; else this one takes what has changed by then.
+            raise NotYet("another build of the same corpus is running")
         content = self._store.corpus_content(which.tenant_id, which.decision, which.corpus)
         if not content.documents:
             # The ids of what was deleted are hidden from the index in force, so nothing is found.
-            self._forget_vectors(which, embedder.fingerprint)
             raise InvalidDocument(
                 "RUNG-CORPUS-EMPTY",
                 f"the corpus '{which.corpus}' has no document left to index",
                 way_out="Send one; until then nothing of this corpus is found.",
             )
-        new, told, dropped = self._build(which, content, embedder, report)
+        new, told = self._build(which, content, embedder, report)
 
         def effects(connection: Connection) -> None:
             now = self._store.now()
             revision = lock_corpus(connection, which, now)
             rows = newest_of_each(connection, which)
             joins = rows and all(row.fingerprint not in (None, new.fingerprint) for row in rows)
-            is_newest = add_newer_index(
+            add_newer_index(
                 connection,
                 which,
                 new,
@@ -57,8 +58,6 @@ class BuildIndex:
                 through=content.deletions_through,
                 now=now,
             )
-            if is_newest:
-                forget_vectors(connection, which.tenant_id, new.fingerprint, dropped)
             if joins and revision > content.revision:
                 # Who changed the corpus meanwhile did not know of an embedder beside its own.
                 revision = bump_revision(connection, which, now)  # a job that is surely not there
@@ -87,8 +86,8 @@ class BuildIndex:
         content: CorpusContent,
         embedder: TextEmbedder,
         report: Report,
-    ) -> tuple[NewIndex, dict[str, Any], frozenset[str]]:
-        """The index, what is to be told of it, and the texts that went since the one before."""
+    ) -> tuple[NewIndex, dict[str, Any]]:
+        """The index, and what is to be told of it."""
         from rankers.corpora import build_index, chunks_of, compared, put_verified  # FAISS
 
         cache = self._store.vectors(which.tenant_id)
@@ -99,18 +98,8 @@ class BuildIndex:
         comparison = None if before is None else compared(before, index)
         if comparison is not None:
             told["compared"] = comparison
-        dropped: frozenset[str] = frozenset()
-        if before is not None and before.fingerprint == index.fingerprint:
-            dropped = _texts(before) - _texts(index)
         new = NewIndex(artifact_id=artifact, fingerprint=index.fingerprint, report=told)
-        return new, {"artifact": artifact, "revision": content.revision, **told}, dropped
-
-    def _forget_vectors(self, which: CorpusName, fingerprint: str) -> None:
-        """Of all that the index in force was made of."""
-        before = self._before(which, fingerprint)
-        if before is not None and before.fingerprint == fingerprint:
-            with self._store.writing() as connection:
-                forget_vectors(connection, which.tenant_id, fingerprint, _texts(before))
+        return new, {"artifact": artifact, "revision": content.revision, **told}
 
     def _before(self, which: CorpusName, fingerprint: str) -> "HybridIndex | None":
         """What the new one takes the place of: this embedder's index or, where it has none yet,
@@ -125,7 +114,3 @@ class BuildIndex:
             except RungError:
                 return None  # lost or of another version: there is nothing to compare with
         return None
-
-
-def _texts(index: "HybridIndex") -> frozenset[str]:
-    return frozenset(chunk.whole for chunk in index.chunks)

@@ -1,17 +1,21 @@
-"""The heartbeat of a worker: sends what the outbox holds, sweeps the ledger, prunes what is old."""
+"""The heartbeat of a worker: sends what the outbox holds, sweeps the ledger, prunes what is old.
+
+What may take minutes beats in a thread of its own, so that nobody waits for a wake-up meanwhile.
+"""
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 
 from celery import Celery
 from kombu.exceptions import OperationalError
 
 from core.errors import RungError, Unavailable
-from core.jobs import Dispatcher, JobLedger, Outbox, Schedules
+from core.jobs import Dispatcher, Outbox, Schedules
+from core.jobs.housekeeping import prune_old
 from core.jobs.ledger import WAKE
-from core.store import DatabaseBudget, Store
+from core.store import Store
 from workers.runner import JobRunner
 
 TASK = "rung.work"
@@ -19,61 +23,51 @@ SEND_S, SWEEP_S, SCHEDULE_S, PRUNE_S = 0.5, 1.0, 5.0, 3600.0
 CONFIRMED_S = 5.0  # a broker confirms in milliseconds; RabbitMQ short of memory or disk never does
 STOP_S = 15.0  # above a wake-up that a silent broker delays; what it leaves, the next pulse does
 LOG = logging.getLogger("rung.workers")
+Every = Mapping[Callable[[], object], float]
 
 
 class Pulse:
-    """A daemon thread that no error ends: a queue that nobody sweeps looks like an idle one."""
+    """Daemon threads that no error ends: a queue that nobody sweeps looks like an idle one."""
 
     def __init__(
         self,
         store: Store,
         wake: Callable[[], None],
         runner: JobRunner,
-        prune: Sequence[Callable[[], object]] = (),
+        slow: Every | None = None,
     ) -> None:
-        self._ledger = JobLedger(store)
-        self._outbox = Outbox(store)
-        self._runner = runner
-        self._dispatcher = Dispatcher(self._outbox, {WAKE: lambda message: wake()})
-        self._prunes: tuple[Callable[[], object], ...] = (
-            self._outbox.prune,
-            self._ledger.prune,
-            store.prune_idempotency,
-            store.prune_scores,
-            DatabaseBudget(store, per_day={}).sweep,
-            *prune,
-        )
-        self._every: dict[Callable[[], object], float] = {
-            self._dispatcher.run_once: SEND_S,
-            self._sweep: SWEEP_S,
+        """`slow` is what else is to be done, and after how many seconds again."""
+        dispatcher = Dispatcher(Outbox(store), {WAKE: lambda message: wake()})
+        quick: Every = {
+            dispatcher.run_once: SEND_S,
+            runner.sweep: SWEEP_S,
             Schedules(store).enqueue_due: SCHEDULE_S,
-            self._prune: PRUNE_S,
         }
+        slow = {lambda: prune_old(store): PRUNE_S, **(slow or {})}
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="rung pulse", daemon=True)
+        self._threads = [
+            threading.Thread(target=self._beat, args=(every,), name=name, daemon=True)
+            for name, every in (("rung pulse", quick), ("rung slow pulse", slow))
+        ]
 
     def start(self) -> None:
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self, within_s: float = STOP_S) -> None:
         """A beat that takes longer ends with the process, and is no reason to outlive a SIGTERM."""
         self._over.set()
-        self._thread.join(within_s)
+        last = time.monotonic() + within_s
+        for thread in self._threads:
+            thread.join(max(0.0, last - time.monotonic()))
 
-    def _beat(self) -> None:
-        due = dict.fromkeys(self._every, 0.0)
+    def _beat(self, every: Every) -> None:
+        due = dict.fromkeys(every, 0.0)
         while not self._over.wait(SEND_S):
-            for work, every in self._every.items():
+            for work, seconds in every.items():
                 if time.monotonic() >= due[work]:
-                    due[work] = time.monotonic() + every
+                    due[work] = time.monotonic() + seconds
                     _survive(work)
-
-    def _sweep(self) -> None:
-        self._ledger.sweep(self._runner.effects_of_failure)
-
-    def _prune(self) -> None:
-        for prune in self._prunes:
-            _survive(prune)
 
 
 def wake_by(app: Celery) -> Callable[[], None]:

@@ -15,7 +15,6 @@ import threading
 from datetime import timedelta
 
 from core.errors import RungError
-from core.jobs import JobLedger
 from workers.runner import JobRunner
 
 RESCUE_AFTER = timedelta(seconds=10)  # far above what any broker takes for a wake-up
@@ -25,10 +24,7 @@ LOG = logging.getLogger("rung.workers")
 
 
 class Rescue:
-    def __init__(
-        self, ledger: JobLedger, runner: JobRunner, *, after: timedelta = RESCUE_AFTER
-    ) -> None:
-        self._ledger = ledger
+    def __init__(self, runner: JobRunner, *, after: timedelta = RESCUE_AFTER) -> None:
         self._runner = runner
         self._after = after
         self._over = threading.Event()
@@ -54,4 +50,4 @@ class Rescue:
                 LOG.exception("the rescue missed a beat")
 
     def _overdue(self) -> bool:
-        return self._ledger.is_overdue(self._runner.kinds, self._after)
+        return self._runner.is_overdue(self._after)

@@ -13,16 +13,18 @@ from celery.apps.worker import Worker
 from celery.worker import WorkController
 from celery.worker import state as worker_state
 
+from core.artifacts import ArtifactStore
 from core.clock import SystemClock
 from core.errors import RungError, Unavailable
-from core.jobs import JobLedger
+from core.log_lines import log_lines
 from core.settings import Settings
 from core.store import Store
 from workers.app import make_celery
-from workers.prune import prune_corpora
-from workers.pulse import TASK, Pulse, wake_by
+from workers.catch_up import CATCH_UP_S, CatchUp
+from workers.pulse import PRUNE_S, TASK, Every, Pulse, wake_by
 from workers.rescue import RESCUE_AFTER, Rescue
 from workers.runner import LEASE, JobRunner
+from workers.sweep import Sweep
 from workers.works import Works, every_work
 
 LOOK_S = 0.2
@@ -37,8 +39,8 @@ def run_worker(
     rescue_after: timedelta = RESCUE_AFTER,
 ) -> None:
     """Works until SIGTERM or SIGINT, each of which lets the task at hand end."""
-    logging.basicConfig(level=settings.log_level.upper())
-    with _ready(settings, works, lease, rescue_after) as (app, _, _):
+    log_lines(settings.log_level)
+    with _ready(settings, works, lease, rescue_after) as (app, _):
         worker = Worker(app=app, quiet=True, **_options(settings))
         worker.start()
     if worker.exitcode:
@@ -57,19 +59,15 @@ def run_until_idle(
 
     Raises Unavailable after `timeout_s`, and where the worker ends before its work does.
     """
-    # Children would not tell which jobs they passed on, and a loaded embedder's threads do not
-    # live through a fork.
+    # A loaded embedder's threads do not live through a fork.
     settings = settings.model_copy(update={"worker_pool": "solo", "worker_concurrency": 1})
     ended = threading.Event()
-    with _ready(settings, works, lease) as (app, ledger, runner):
+    with _ready(settings, works, lease) as (app, runner):
         worker = WorkController(app=app, **_options(settings))
-
-        def left() -> int:
-            return ledger.open_count(but=runner.passed_on)
 
         def watch() -> None:
             last = time.monotonic() + timeout_s
-            while time.monotonic() < last and left() and not ended.wait(LOOK_S):
+            while time.monotonic() < last and runner.left() and not ended.wait(LOOK_S):
                 look()
             worker_state.should_stop = 0  # an exit code: Celery's loop ends as by a warm SIGTERM
 
@@ -81,7 +79,7 @@ def run_until_idle(
             ended.set()
             watcher.join()
             worker_state.should_stop = None
-        open_jobs = left()
+        open_jobs = runner.left()
     if open_jobs:
         raise Unavailable(
             "RUNG-WORKER-TIMEOUT",
@@ -93,17 +91,18 @@ def run_until_idle(
 @contextmanager
 def _ready(
     settings: Settings, works: Works, lease: timedelta, rescue_after: timedelta = RESCUE_AFTER
-) -> Iterator[tuple[Celery, JobLedger, JobRunner]]:
+) -> Iterator[tuple[Celery, JobRunner]]:
     """The app with its one task, and a pulse beating; all is closed at the end."""
     store = Store.open(settings.database_url, SystemClock(), secret=settings.secret)
     try:
         app = make_celery(settings)
-        ledger, runner = JobLedger(store), JobRunner(store, works(settings, store), lease=lease)
+        shop = works(settings, store)
+        runner = JobRunner(store, shop.works, embedder=shop.embedder, lease=lease)
 
         def work() -> None:
             try:
                 runner.run_next()
-            except RungError as error:  # the store is away: the sweeper wakes again when it is back
+            except RungError as error:  # the store is away: the rescue needs no message
                 LOG.warning("%s", error)
 
         # Not shared: Celery would hand it to every later app of this process too.
@@ -112,12 +111,17 @@ def _ready(
         app.set_default()  # its pools look tasks up in the default app
         # A forked child must share neither connections nor a lock that was held at that moment.
         signals.worker_process_init.connect(lambda **_: store.after_fork(), weak=False)
-        pulse = Pulse(store, wake_by(app), runner, [lambda: prune_corpora(settings, store)])
-        rescue = Rescue(ledger, runner, after=rescue_after)
+        artifacts = ArtifactStore(settings.artifacts, settings.secret.get_secret_value().encode())
+        slow: Every = {
+            Sweep(settings, store).run: PRUNE_S,
+            CatchUp(store, artifacts, lambda: runner.fingerprint).run: CATCH_UP_S,
+        }
+        pulse = Pulse(store, wake_by(app), runner, slow)
+        rescue = Rescue(runner, after=rescue_after)
         pulse.start()
         rescue.start()
         try:
-            yield app, ledger, runner
+            yield app, runner
         finally:
             rescue.stop()
             pulse.stop()

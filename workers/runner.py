@@ -15,14 +15,17 @@ from sqlalchemy import Connection
 from core.contracts import Json
 from core.errors import RungError
 from core.jobs import Job, JobLedger
+from core.jobs.corpus_jobs import BUILD, EMBED
 from core.jobs.job import LeaseLost
 from core.store import Store
+from workers.embedding import SharedEmbedder
 
 LEASE = timedelta(seconds=60)  # renewed while the work goes on; a dead worker's job waits so long
 # The longest that good work says nothing: minutes, in which the words of a million chunks are read
 # or their index is verified; a graph reports every few thousand vectors. What is silent for so long
 # hangs, and its lease is left to end so that another worker gets the job.
 LONGEST_SILENCE_S = 3600.0
+EMBEDDING = {EMBED, BUILD}  # kinds of jobs that need an embedder
 TOLD_EVERY_S = 1.0  # how often progress reaches the ledger, and a cancellation the worker
 LOG = logging.getLogger("rung.workers")
 Report = Callable[[int, int | None], None]
@@ -36,8 +39,8 @@ class Done:
     effects: Callable[[Connection], None] | None = None
 
 
-class NotForThisWorker(Exception):
-    """The job is another worker's: it is given back, and this claim is no try."""
+class NotYet(Exception):
+    """The job waits for another one: it is given back, and this claim is no try."""
 
 
 class Work(Protocol):
@@ -66,40 +69,44 @@ class JobRunner:
         store: Store,
         works: Sequence[Work],
         *,
+        embedder: SharedEmbedder | None = None,
         lease: timedelta = LEASE,
         longest_silence_s: float = LONGEST_SILENCE_S,
     ) -> None:
         self._ledger = JobLedger(store)
         self._works = {work.kind: work for work in works}
+        self._embedder = embedder
         self._lease = lease
         self._longest_silence_s = longest_silence_s
-        self._passed_on: set[str] = set()
         # Shared with forked children, of whom one may be killed while it works: so it holds a
         # time, which every process of the machine reads from the same clock, and no count.
         self._last_active = RawValue("d", time.monotonic())
 
     @property
-    def kinds(self) -> Collection[str]:
-        return self._works.keys()
+    def fingerprint(self) -> str | None:
+        """Of this worker's embedder, where it has one and can tell."""
+        return self._embedder.fingerprint if self._embedder else None
 
-    @property
-    def passed_on(self) -> Collection[str]:
-        """Ids of jobs that this process gave back because they wait for another kind of worker."""
-        return self._passed_on
+    def left(self) -> int:
+        """How many jobs are open that this worker can do, now or later."""
+        return self._ledger.left_for(self._works.keys(), embedder=self.fingerprint)
+
+    def is_overdue(self, by: timedelta) -> bool:
+        """Whether a job that this worker may claim now has waited all that time."""
+        return self._ledger.is_overdue(self._claimable(), by, embedder=self.fingerprint)
+
+    def sweep(self) -> None:
+        self._ledger.sweep(self._effects_of_failure, embedder=self.fingerprint)
 
     def idle_s(self) -> float:
         """How long nothing has been done by this worker, its children included."""
         return time.monotonic() - float(self._last_active.value)
 
-    def effects_of_failure(self, job: Job, reason: str) -> Callable[[Connection], None] | None:
-        """For the sweeper, which fails a job whose workers died too often."""
-        work = self._works.get(job.kind)
-        return work.failed(job, reason) if work else None
-
     def run_next(self) -> bool:
         """Whether there was a job that this worker can do and nobody else does."""
         self._active()
-        job = self._ledger.claim_next(self._works, self._lease)
+        kinds = self._claimable()
+        job = self._ledger.claim_next(kinds, self._lease, embedder=self.fingerprint)
         if job is None:
             return False
         work = self._works[job.kind]
@@ -109,8 +116,8 @@ class JobRunner:
             self._ledger.finish(job, done.effects, result=done.result)
         except LeaseLost as error:
             LOG.warning("job %s: %s", job.id, error)
-        except NotForThisWorker as told:
-            self._pass_on(job, str(told))
+        except NotYet as told:
+            self._put_off(job, str(told))
         except RungError as error:
             self._fail(work, job, str(error), retry=error.retryable)
         except Exception as error:  # whatever a library raises: the job must say why it failed
@@ -124,10 +131,19 @@ class JobRunner:
     def _active(self) -> None:
         self._last_active.value = time.monotonic()
 
-    def _pass_on(self, job: Job, reason: str) -> None:
+    def _claimable(self) -> Collection[str]:
+        if self._embedder is None or self._embedder.ready:
+            return self._works.keys()
+        return self._works.keys() - EMBEDDING
+
+    def _effects_of_failure(self, job: Job, reason: str) -> Callable[[Connection], None] | None:
+        """For the sweeper, which fails a job whose workers died too often."""
+        work = self._works.get(job.kind)
+        return work.failed(job, reason) if work else None
+
+    def _put_off(self, job: Job, reason: str) -> None:
         try:
-            self._ledger.release(job, reason)
-            self._passed_on.add(job.id)
+            self._ledger.put_off(job, reason)
         except RungError as error:
             LOG.warning("job %s could not be given back: %s", job.id, error)
 

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from pyarrow import csv as arrow_csv
 
 from core.errors import Conflict, InvalidRequest, Unavailable
+from core.whole_file import Sync, settle
 
 MOMENT = pa.timestamp("us", "UTC")
 WORDS = pa.dictionary(pa.int32(), pa.string())
@@ -50,10 +51,11 @@ class Writer(Protocol):
 class Output:
     """A file of scores, by the suffix of its name, that is whole or not there."""
 
-    def __init__(self, path: Path, *, overwrite: bool) -> None:
+    def __init__(self, path: Path, *, overwrite: bool, sync: Sync = os.fsync) -> None:
         """Raises Conflict for a file that is there already, InvalidRequest for another format."""
         self.path = path
         self._overwrite = overwrite
+        self._sync = sync
         self._make = _WRITERS.get(path.suffix.lower())
         if self._make is None:
             raise InvalidRequest(
@@ -95,8 +97,9 @@ class Output:
 
     def _put(self) -> None:
         self._refuse_existing()  # another may have written it meanwhile
-        os.fsync(self._lock)
+        self._sync(self._lock)
         os.replace(self._aside, self.path)
+        settle(self.path.parent, sync=self._sync)
 
     def _refuse_existing(self) -> None:
         if self.path.is_dir() or (self.path.exists() and not self._overwrite):

@@ -22,6 +22,7 @@ from lab.point_in_time import told_tables
 from lab.snapshots.read_table import RawBatch, Table, open_table
 from router.batch_scoring import RUNGS, BatchScorer, Scored
 from workers.score_entities import EntityJoin
+from workers.score_keeper import Keeper
 from workers.score_output import MOMENT, SCHEMA, WORDS, Output
 from workers.score_rows import Admitted, RowReader
 
@@ -73,10 +74,11 @@ def score_table(
     reader.refuse_absent()
     events = told_tables(scorer.spec, store, asked.tenant_id) if scorer.spec.entities else {}
     run = _Run(scorer, EntityJoin(scorer.spec, events, named), store, asked)
-    with output:
+    with output, run.keeper:  # the output is put in its place once all scores are kept
         for batch in table.batches(reader.sources, reader.declared):
             output.write(run.scored(batch, reader.admitted(batch)))
             progress(run.counts.rows, *table.progress())
+    run.counts.stored = run.keeper.stored
     run.counts.ignored = tuple(sorted(set(table.names) - set(reader.sources)))
     return run.counts
 
@@ -96,6 +98,7 @@ def open_both(table: Path, output: Path, *, overwrite: bool) -> tuple[Table, Out
 class _Run:
     def __init__(self, scorer: BatchScorer, join: EntityJoin, store: Store, asked: Asked) -> None:
         self.counts = Counts()
+        self.keeper = Keeper(self._named, self._kept)
         self._scorer = scorer
         self._join = join
         self._store = store
@@ -112,7 +115,7 @@ class _Run:
         scored = self._scorer.score(columns, stale)
         keys = self._keys(admitted)
         if self._keeps:
-            self._keep(keys, scored)
+            self.keeper.keep(_as_kept(keys, scored))
         self._count(admitted, scored)
         return self._written(batch, admitted, keys, scored)
 
@@ -124,21 +127,26 @@ class _Run:
             return admitted.ids[self._key]
         return admitted.columns.facts[self._key].cast(pa.string())
 
-    def _keep(self, keys: Any, scored: Scored) -> None:
+    def _named(self, batch: Any) -> Any:
         spec, tenant_id = self._scorer.spec, self._asked.tenant_id
-        assert self._key is not None and self._expires_at is not None
+        assert self._key is not None
         hidden = spec.request.fields[self._key].type == "text"
-        names = np.array(scored.outcomes, dtype=object)
-        rows = ScoredRows(
+        sent = batch.column("key").to_pylist()
+        named = self._store.score_keys(tenant_id, sent, hidden=hidden)
+        return batch.set_column(0, "key", pa.array(named, pa.string()))
+
+    def _kept(self, rows: Any) -> int:
+        assert self._expires_at is not None
+        told = ScoredRows(
             release=self._scorer.release,
             scored_at=self._asked.scored_at,
             expires_at=self._expires_at,
-            keys=self._store.score_keys(tenant_id, keys.to_pylist(), hidden=hidden),
-            probabilities=scored.predicted.tolist(),
-            outcomes=names[scored.outcome].tolist(),
-            digests=scored.digests(),
+            keys=rows["key"].to_pylist(),
+            probabilities=rows["probability"].to_pylist(),
+            outcomes=rows["outcome"].to_pylist(),
+            digests=rows["digest"].to_pylist(),
         )
-        self.counts.stored += self._store.keep_scores(tenant_id, spec.name, rows)
+        return self._store.keep_scores(self._asked.tenant_id, self._scorer.spec.name, told)
 
     def _count(self, admitted: Admitted, scored: Scored) -> None:
         counts = self.counts
@@ -168,6 +176,18 @@ class _Run:
         ]
         written = pa.record_batch(columns, schema=SCHEMA)
         return _with_rejected(written, admitted) if admitted.rejected else written
+
+
+def _as_kept(keys: Any, scored: Scored) -> Any:
+    outcomes = pa.DictionaryArray.from_arrays(scored.outcome, pa.array(scored.outcomes))
+    return pa.record_batch(
+        {
+            "key": keys,
+            "probability": scored.predicted,
+            "outcome": outcomes.cast(pa.string()),
+            "digest": pa.array(scored.digests(), pa.string()),
+        }
+    )
 
 
 def _word(word: str, count: int) -> Any:

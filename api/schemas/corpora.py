@@ -5,11 +5,11 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, JsonValue
 
-from api.schemas.common import Incoming, Outgoing
+from api.schemas.common import DocumentId, Incoming, Outgoing
 
 
 class DocumentBody(Incoming):
-    id: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+    id: DocumentId
     title: Annotated[str, Field(max_length=1000, pattern=r"^[^\x00]*$")] = ""
     text: Annotated[str, Field(min_length=1, pattern=r"^[^\x00]*$")]
 
@@ -89,3 +89,7 @@ class DocumentStateBody(Outgoing):
     reason: str | None = Field(description="Why it failed.")
     source: Literal["api", "folder"]
     written_at: datetime
+
+
+class DocumentStatesBody(Outgoing):
+    documents: tuple[DocumentStateBody, ...]

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field, StrictFloat
 
-from api.schemas.common import Incoming, Moment, Outgoing, Word
+from api.schemas.common import DocumentId, Incoming, Moment, Outgoing, Word
 from api.schemas.decisions import DECISION_ID
 
 
@@ -27,7 +27,7 @@ class FeedbackBody(Incoming):
 
     decision_id: Word
     truth: Word | None = Field(default=None, description="An outcome, answer or person.")
-    document: Word | None = Field(
+    document: DocumentId | None = Field(
         default=None, description="The document that would have answered."
     )
     kpi: StrictFloat | None = Field(

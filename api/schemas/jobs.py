@@ -13,6 +13,9 @@ class JobBody(Outgoing):
 
     id: str
     kind: str
+    needs: str | None = Field(
+        description="The fingerprint of the only embedder that can do it; null where any can."
+    )
     state: Literal["queued", "running", "done", "failed", "cancelled"]
     priority: int = Field(description="The greater is claimed first.")
     progress: int
@@ -35,6 +38,9 @@ class JobBody(Outgoing):
 class JobsBody(Outgoing):
     jobs: tuple[JobBody, ...]
     counts: dict[str, int] = Field(description="Of all the tenant's jobs, by state.")
+    oldest_due_at: datetime | None = Field(
+        description="Of the queued jobs, whatever is listed; null where none is queued."
+    )
 
 
 class ScheduleBody(Outgoing):

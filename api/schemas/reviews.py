@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field, JsonValue
 
-from api.schemas.common import Incoming, Moment, Note, Outgoing, Word
+from api.schemas.common import DocumentId, Incoming, Moment, Note, Outgoing, Word
 from api.schemas.decisions import AnswerBody, PassageBody
 
 
@@ -17,7 +17,7 @@ class ClaimBody(Incoming):
 
 class ResolveBody(ClaimBody):
     truth: Word = Field(description="An outcome, answer or person.", examples=["answer"])
-    document: Word | None = Field(default=None, description="The document that answers.")
+    document: DocumentId | None = Field(default=None, description="The document that answers.")
     note: Note = ""
 
 
@@ -58,7 +58,7 @@ class ReviewBody(ReviewReceipt):
 
     created_at: datetime
     overdue: bool
-    facts: dict[str, JsonValue] | None = Field(description="null where they have been erased.")
+    facts: dict[str, JsonValue]
     reasons: tuple[str, ...]
     candidates: tuple[CandidateBody, ...] = Field(description="Likeliest first.")
     evidence: tuple[PassageBody, ...]

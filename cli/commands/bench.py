@@ -1,9 +1,7 @@
 """`rung bench`: what this machine does with a decision, in figures that compare by ratio."""
 
 import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
@@ -34,16 +32,13 @@ def decide(
         from cli.bench_decide import bench_decide
         from cli.decision_folder import DecisionFolder
         from cli.home import open_home
-        from core.errors import NotFound
+        from cli.scratch_home import scratch_home
+        from core.settings import Settings
 
         folder = DecisionFolder.read(spec)
-        with _of_a_copy(), open_home() as home:
-            if home.store.live_release(tenant, folder.spec.name) is None:
-                raise NotFound(
-                    "RUNG-DECISION-UNKNOWN",
-                    f"{folder.spec.name} is not trained here",
-                    way_out="Run `make demo`, or `rung train` on your own decision first.",
-                )
+        settings = Settings.from_environment(os.environ)
+        with scratch_home(copy_of=settings), open_home() as home:
+            home.store.release_in_force(tenant, folder.spec.name)  # else nothing is to be measured
             with progress_told() as progress:
                 told = bench_decide(home, folder, tenant, n, progress)
     tell(told, as_json, lambda: _readable(told))
@@ -80,8 +75,10 @@ def checks(
         from cli.snapshots import snapshot_of
         from core.spec import load_spec
 
-        with open_home() as home, progress_told() as progress:
-            rows = snapshot_of(home, tenant, load_spec(spec), data, None, progress, events=events)
+        with open_home() as home, TemporaryDirectory() as folder, progress_told() as progress:
+            # The events are the home's; the snapshot is nobody's newest.
+            aside = replace(home, settings=home.settings.model_copy(update={"home": Path(folder)}))
+            rows = snapshot_of(aside, tenant, load_spec(spec), data, None, progress, events=events)
             told = bench_checks(spec, rows, progress)
     tell(told, as_json, lambda: _readable_checks(told))
 
@@ -124,28 +121,6 @@ def index(
         with progress_told() as progress:
             told = bench_index(rows or SIZES, progress, seed=seed)
     tell(told, as_json, lambda: _readable_index(told))
-
-
-@contextmanager
-def _of_a_copy() -> Iterator[None]:
-    """Measured decisions are nobody's: a home on SQLite is copied for the time of the bench."""
-    from core.settings import Settings
-
-    if "RUNG_DATABASE_URL" in os.environ:
-        yield
-        return
-    home = Settings.from_environment(os.environ).home
-    before = os.environ.get("RUNG_HOME")
-    with TemporaryDirectory() as folder:
-        copy = Path(folder) / "home"
-        shutil.copytree(home, copy)
-        os.environ["RUNG_HOME"] = str(copy)  # the server it starts inherits it
-        try:
-            yield
-        finally:
-            os.environ.pop("RUNG_HOME")
-            if before is not None:
-                os.environ["RUNG_HOME"] = before
 
 
 def _readable(told: dict[str, Any]) -> str:

@@ -80,7 +80,7 @@ def _sync(
         requeue_lost(home.store, which)
         if _some_are_ready(home, which):
             embedder = embedder or embedder_of(home.settings)
-            catch_up(home.store, which, embedder)
+            catch_up(home.store, home.artifacts, which, embedder.fingerprint)
         synced[corpus] = _SyncedFolder(changed=changed, refused=refused)
     return synced, embedder
 
@@ -97,7 +97,9 @@ def _work(home: "Home", tenant: str, embedder: "TextEmbedder | None") -> None:
     works = every_work
     if embedder is not None:
         loaded = embedder
-        works = lambda settings, store: works_with(settings, store, lambda: loaded)  # noqa: E731
+        works = lambda settings, store: works_with(  # noqa: E731
+            settings, store, lambda: loaded, lambda: loaded.fingerprint
+        )
     note("a worker embeds the corpora ...")
     with progress_told() as progress:
         look = _watch(home, tenant, progress)

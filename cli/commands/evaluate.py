@@ -1,5 +1,6 @@
 """`rung evaluate`: figures on your own files, each with its interval."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -124,12 +125,13 @@ def router(
         slices = tuple(slice_by or ())
         rows = read_labelled_texts(train, text=text, label=label)
         held_out = read_labelled_texts(test, text=text, label=label, slices=slices)
-        from cli.home import default_embedder
+        from cli.home import embedder_of
+        from core.settings import Settings
         from lab.evaluate_router import evaluate_router as evaluate_on
         from lab.fit_intent import fit_intent
         from lab.reproducible import one_blas_thread
 
-        embedder = default_embedder()
+        embedder = embedder_of(Settings.from_environment(os.environ))
         with one_blas_thread():
             model = fit_intent(rows, embedder, out_of_scope=out_of_scope, seed=seed, progress=note)
         note("scoring the test file")
@@ -153,10 +155,12 @@ def ranker(
 
         refuse_missing_folders(html, markdown)
         read_beir(beir)  # a bad folder is told before the models are loaded
-        from cli.home import default_embedder
+        from cli.home import embedder_of
+        from core.settings import Settings
         from lab.evaluate_ranker import evaluate_ranker
 
-        report = evaluate_ranker(beir, default_embedder(), seed=seed, progress=progress)
+        embedder = embedder_of(Settings.from_environment(os.environ))
+        report = evaluate_ranker(beir, embedder, seed=seed, progress=progress)
         write_named(report["evaluation"], html, markdown)
     tell(report, as_json, lambda: _readable_ranker(report))
 

@@ -17,7 +17,7 @@ app = typer.Typer(no_args_is_help=True, help="API keys: create, list, revoke.")
 def create(
     scope: Annotated[
         list[str],
-        typer.Option(help="decide, read, feedback, review, events, jobs or admin; repeat it."),
+        typer.Option(help="decide, read, feedback, review, events or jobs; repeat it."),
     ],
     name: Annotated[str, typer.Option(help="Whose key it is.")] = "cli",
     days: Annotated[

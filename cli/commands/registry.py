@@ -67,6 +67,28 @@ def lineage(version: Id, tenant: Tenant = DEFAULT_TENANT, as_json: AsJson = Fals
     tell(told, as_json, lambda: "\n".join(_tree(told)))
 
 
+@app.command("promote")
+def promote(
+    version: Id,
+    decision: Annotated[
+        str | None, typer.Option(help="Refuse a version of any other decision.")
+    ] = None,
+    reason: Annotated[
+        str | None, typer.Option(help="Why, for whoever reads the version's story later.")
+    ] = None,
+    tenant: Tenant = DEFAULT_TENANT,
+    as_json: AsJson = False,
+) -> None:
+    """Make a registered version live; an older one again is a rollback."""
+    with errors_told(as_json):
+        from cli.home import open_home
+        from cli.promoting import promote as run
+
+        with open_home() as home:
+            told = run(home, tenant, version, decision, reason)
+    tell(told, as_json, lambda: "\n".join(_readable_promotion(told)))
+
+
 @app.command("reproduce")
 def reproduce(version: Id, tenant: Tenant = DEFAULT_TENANT, as_json: AsJson = False) -> None:
     """Train it again from its lineage; exit code 1 where other bytes come out."""
@@ -84,6 +106,16 @@ def reproduce(version: Id, tenant: Tenant = DEFAULT_TENANT, as_json: AsJson = Fa
         raise typer.Exit(1)
 
 
+def _readable_promotion(told: dict[str, Any]) -> Iterator[str]:
+    before = f"release {told['before'][:SHORT]}" if told["before"] else "nothing"
+    yield (
+        f"{told['decision']}: version {told['id'][:SHORT]} ({told['step']}) is live, release "
+        f"{told['release'][:SHORT]}; before it {before}"
+    )
+    yield "a server that runs takes it over with the first request that comes a second later"
+    yield "each decision names its release; `rung registry list` marks the version that is live"
+
+
 def _line(told: dict[str, Any]) -> str:
     marks = [told["state"], *(mark for mark in ("live", "trial") if told[mark])]
     return (
@@ -96,6 +128,9 @@ def _readable_version(told: dict[str, Any]) -> Iterator[str]:
     yield _line(told)
     for name in ("artifact", "evaluation", "snapshot", "revision", "promoted_at"):
         yield f"  {name:<12} {told[name] or '-'}"
+    for one in told["promotions"]:
+        why = f": {one['reason']}" if one["reason"] else ""
+        yield f"  made live    {one['at'][:16]} by {one['who'] or 'training'}{why}"
     for reason in told["reasons"]:
         yield f"  {reason['code']}: {reason['message']}. {reason['way_out']}"
     if told["gate"]:

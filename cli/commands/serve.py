@@ -20,8 +20,10 @@ def serve(
     with errors_told(as_json):
         from api.serve import serve as run
         from cli.home import open_home, open_runtime
+        from core.log_lines import log_lines
 
         with open_home() as home:
+            log_lines(home.settings.log_level)
             runtime = open_runtime(home)
             beside = None
             if with_worker:

@@ -11,7 +11,8 @@ from cli.told import DEFAULT_TENANT, AsJson, Tenant, errors_told, note, progress
 
 if TYPE_CHECKING:
     from cli.home import Home
-    from cli.training import Asked, Registered
+    from lab.fit_release import Asked
+    from lab.register_release import Registered
 
 Spec = Annotated[Path, typer.Argument(help="A decision's folder.")]
 
@@ -45,7 +46,6 @@ def train(
     with errors_told(as_json):
         from cli.home import open_home
         from cli.snapshots import snapshot_of
-        from cli.training import Asked
         from cli.training import train as run
 
         folder = DecisionFolder.read(spec)
@@ -56,6 +56,8 @@ def train(
                 snapshot = _newest(home, tenant, folder.spec.name)
             rows = snapshot_of(home, tenant, folder.spec, data, snapshot, progress, events=events)
             base = _live(home, tenant, folder, only)
+            from lab.fit_release import Asked
+
             asked = Asked(seed=seed, split=split, heavier=heavier, only=only, base=base)
             done = run(home, tenant, folder, rows, asked, progress)
         told = _told(folder, asked, done)
@@ -93,8 +95,8 @@ def _newest(home: "Home", tenant: str, decision: str) -> str:
 
 
 def _live(home: "Home", tenant: str, folder: DecisionFolder, only: str | None) -> str | None:
-    """The release whose other parts are kept."""
-    from core.errors import InvalidRequest, NotFound
+    """The release whose other parts are kept; one has to be live."""
+    from core.errors import InvalidRequest
 
     if only is None:
         return None
@@ -104,14 +106,7 @@ def _live(home: "Home", tenant: str, folder: DecisionFolder, only: str | None) -
             f"{folder.spec.name} has one model, so there is nothing to keep",
             way_out="Leave --only out.",
         )
-    release = home.store.live_release(tenant, folder.spec.name)
-    if release is None:
-        raise NotFound(
-            "RUNG-DECISION-UNKNOWN",
-            f"{folder.spec.name} has no live release whose other parts could stay",
-            way_out="Train it once without --only.",
-        )
-    return release
+    return home.store.release_in_force(tenant, folder.spec.name)
 
 
 def _told(folder: DecisionFolder, asked: "Asked", done: "Registered") -> dict[str, Any]:

@@ -19,7 +19,7 @@ from pydantic import SecretStr
 
 from core.errors import InvalidRequest, Unauthorized
 
-Scope = Literal["decide", "read", "feedback", "review", "events", "admin", "jobs"]
+Scope = Literal["decide", "read", "feedback", "review", "events", "jobs"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 MAX_LENGTH = 100  # a presented key is measured before it is read
 
@@ -85,7 +85,12 @@ def admitted_scopes(scopes: Iterable[str]) -> frozenset[Scope]:
             f"there is no scope '{shown}'" if strange else "a key needs a scope",
             way_out=f"Choose among: {', '.join(SCOPES)}.",
         )
-    return frozenset(scope for scope in SCOPES if scope in wanted)
+    return granted(wanted)
+
+
+def granted(scopes: Iterable[str]) -> frozenset[Scope]:
+    """What a stored key may do; a scope that does not exist allows nothing."""
+    return frozenset(scope for scope in SCOPES if scope in set(scopes))
 
 
 def refused_key() -> Unauthorized:

@@ -11,8 +11,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
+from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import ColumnElement, Connection, and_, select, update
 
 from core.contracts import Json
 from core.jobs.job import Job, read_job
@@ -45,6 +46,8 @@ CHARACTERS_A_JOB = 4_000_000  # what a batch of long documents may take of memor
 TOGETHER = timedelta(seconds=1)  # what changes in this time is built into one index
 EMBEDDERS = 2  # side by side in a cut-over; a third one's index is an old one
 ABANDONED = timedelta(days=30)  # an embedder that falls behind for so long has no worker any more
+# One that failed is not moved on: what changed since has a job with all its tries.
+_UNTRIED = and_(jobs.c.state == "queued", jobs.c.tries == 0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -177,8 +180,17 @@ def enqueue_embed(
 ) -> str:
     """With a `fingerprint` only a worker with that embedder does it; else any."""
     payload: dict[str, Json] = {**_told(which), "documents": list(seqs)}
-    payload["fingerprint"] = fingerprint
-    return _enqueue(connection, which, EMBED, payload, priority, now, max_tries=max_tries)
+    return enqueue(
+        connection,
+        tenant_id=which.tenant_id,
+        kind=EMBED,
+        payload=payload,
+        content_hash=_digest(payload, fingerprint),
+        now=now,
+        needs=fingerprint,
+        priority=priority,
+        max_tries=max_tries,
+    )
 
 
 def enqueue_build(
@@ -191,8 +203,18 @@ def enqueue_build(
     fingerprint: str | None = None,
 ) -> str:
     """Once for each revision; the first to run makes those of the revisions before needless."""
-    payload: dict[str, Json] = {**_told(which), "revision": revision, "fingerprint": fingerprint}
-    return _enqueue(connection, which, BUILD, payload, priority, now, wait=TOGETHER)
+    payload: dict[str, Json] = {**_told(which), "revision": revision}
+    return enqueue(
+        connection,
+        tenant_id=which.tenant_id,
+        kind=BUILD,
+        payload=payload,
+        content_hash=_digest(payload, fingerprint),
+        now=now,
+        needs=fingerprint,
+        priority=priority,
+        wait=TOGETHER,
+    )
 
 
 def enqueue_builds(
@@ -207,21 +229,40 @@ def enqueue_builds(
     """For `fingerprint`, whose worker asks, and for each other embedder that is kept up beside it.
 
     The caller holds the lock of the corpus and has just made the revision, so no job of it is
-    there. Another embedder's build that waits already is moved on to it, so that what nobody
-    works on is one job, as old as the oldest change that it lacks.
+    there. A build that waits already is moved on to it, so that however fast a corpus changes one
+    job waits for each embedder, as old as the oldest change that it lacks.
     """
-    waiting = _waiting_builds(connection, which)
+    waiting = waiting_builds(connection, which)
     kept = kept_up(newest_of_each(connection, which), waiting, now)
-    if fingerprint is None and len(kept) < 2:
-        enqueue_build(connection, which, revision, priority=priority, now=now)
-        return
-    for one in sorted({*kept, fingerprint} - {None}, key=str):
-        if one == fingerprint or not _moved_on(connection, which, waiting.get(str(one)), revision):
+    alone = fingerprint is None and len(kept) < 2
+    for one in sorted({None} if alone else {*kept, fingerprint} - {None}, key=str):
+        if not _moved_on(connection, which, waiting.get(one), revision, priority):
             enqueue_build(connection, which, revision, priority=priority, now=now, fingerprint=one)
 
 
+def open_build(connection: Connection, which: CorpusName, fingerprint: str) -> bool:
+    """Whether one for this embedder waits or is being done."""
+    return any(job.needs == fingerprint for job in _builds(connection, which, IS_OPEN))
+
+
+def earlier_build(store: Base, job: Job) -> bool:
+    """Whether a claim that is alive and came before `job`'s builds the same index.
+
+    A build that is anybody's may be for any embedder. Claims have an order, so that of two builds
+    never both wait for the other.
+    """
+    alive = and_(jobs.c.state == "running", jobs.c.due_at > store.now())
+    with store.reading() as connection:
+        others = _builds(connection, corpus_of(job.tenant_id, job.payload), IS_OPEN & alive)
+    return any(
+        (other.started_at, other.id) < (job.started_at, job.id)
+        for other in others
+        if other.needs is None or job.needs in (None, other.needs)
+    )
+
+
 def kept_up(
-    newest: Sequence[IndexRow], waiting: Mapping[str, Job], now: datetime
+    newest: Sequence[IndexRow], waiting: Mapping[str | None, Job], now: datetime
 ) -> tuple[str, ...]:
     """Of the EMBEDDERS whose indexes were registered last, those that follow the corpus: its index
     is of the last revision that any holds, or it was or has been asked for within ABANDONED."""
@@ -282,60 +323,39 @@ def _vanished(
     ]
 
 
-def _waiting_builds(connection: Connection, which: CorpusName) -> dict[str, Job]:
-    """The oldest that is queued, by embedder."""
+def waiting_builds(connection: Connection, which: CorpusName) -> dict[str | None, Job]:
+    """The oldest that nobody has tried, by embedder."""
+    untried = _builds(connection, which, IS_OPEN & _UNTRIED)
+    return {job.needs: job for job in reversed(untried)}
+
+
+def _builds(connection: Connection, which: CorpusName, of: ColumnElement[bool]) -> list[Job]:
+    """Of a corpus, the oldest first."""
     mine = (jobs.c.tenant_id == which.tenant_id) & (jobs.c.kind == BUILD)
-    queued = select(jobs).where(mine, IS_OPEN, jobs.c.state == "queued")
-    newest_first = queued.order_by(jobs.c.created_at.desc(), jobs.c.id)
-    found = map(read_job, connection.execute(newest_first))
-    return {
-        str(job.payload["fingerprint"]): job
-        for job in found
-        if job.payload["fingerprint"] is not None
-        and corpus_of(which.tenant_id, job.payload) == which
-    }
+    oldest_first = select(jobs).where(mine, of).order_by(jobs.c.created_at, jobs.c.id)
+    found = map(read_job, connection.execute(oldest_first))
+    return [job for job in found if corpus_of(which.tenant_id, job.payload) == which]
 
 
-def _moved_on(connection: Connection, which: CorpusName, job: Job | None, revision: int) -> bool:
+def _moved_on(
+    connection: Connection, which: CorpusName, job: Job | None, revision: int, priority: int
+) -> bool:
     """Whether it still waits. A row that another transaction holds is passed over: it is being
     claimed, and to wait for it under the lock of the corpus could be for ever."""
     if job is None:
         return False
-    waits = of_tenant(which.tenant_id, job.id) & (jobs.c.state == "queued")
+    waits = of_tenant(which.tenant_id, job.id) & _UNTRIED
     if connection.execute(select(jobs.c.id).where(waits).with_for_update(skip_locked=True)).first():
-        payload = {**job.payload, "revision": revision}
-        moved = update(jobs).where(waits).values(payload=payload, content_hash=_digest(payload))
-        return connection.execute(moved).rowcount == 1
+        payload: dict[str, Json] = {**job.payload, "revision": revision}
+        values: dict[str, Any] = {"payload": payload, "content_hash": _digest(payload, job.needs)}
+        values |= {"priority": max(job.priority, priority)}
+        return connection.execute(update(jobs).where(waits).values(values)).rowcount == 1
     return False
-
-
-def _enqueue(
-    connection: Connection,
-    which: CorpusName,
-    kind: str,
-    payload: Mapping[str, Json],
-    priority: int,
-    now: datetime,
-    *,
-    max_tries: int = MAX_TRIES,
-    wait: timedelta = timedelta(0),
-) -> str:
-    return enqueue(
-        connection,
-        tenant_id=which.tenant_id,
-        kind=kind,
-        payload=payload,
-        content_hash=_digest(payload),
-        now=now,
-        priority=priority,
-        max_tries=max_tries,
-        wait=wait,
-    )
 
 
 def _told(which: CorpusName) -> dict[str, Json]:
     return {"decision": which.decision, "corpus": which.corpus}
 
 
-def _digest(payload: Mapping[str, Json]) -> str:
-    return hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).hexdigest()
+def _digest(payload: Mapping[str, Json], fingerprint: str | None) -> str:
+    return hashlib.sha256(json.dumps([payload, fingerprint], sort_keys=True).encode()).hexdigest()

@@ -30,13 +30,15 @@ class LeaseLost(Conflict):
 class Job:
     """`tries` counts the claims so far; `token` is the present claim's. `progress` is in units of
     the job's kind, of `total` where that is known; `started_at` is of the last claim. `due_at` is
-    when a queued job may be claimed, and when the lease of a running one ends."""
+    when a queued job may be claimed, and when the lease of a running one ends. `needs` is the
+    fingerprint of the only embedder that can do it, where it must be a certain one."""
 
     tenant_id: str
     id: str
     kind: str
     payload: Mapping[str, Json]
     content_hash: str
+    needs: str | None
     state: JobState
     priority: int
     tries: int
@@ -67,6 +69,7 @@ def read_job(row: Row[Any]) -> Job:
         kind=row.kind,
         payload=row.payload,
         content_hash=row.content_hash,
+        needs=row.needs,
         state=row.state,
         priority=row.priority,
         tries=row.tries,

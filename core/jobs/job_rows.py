@@ -1,18 +1,24 @@
 """What can be asked of the ledger without changing it."""
 
-import re
-from collections.abc import Collection
-from datetime import timedelta
-from typing import get_args
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+from typing import Any, get_args
 
-from sqlalchemy import ColumnElement, and_, func, literal_column, select
+from sqlalchemy import ColumnElement, Row, and_, func, literal_column, or_, select
 
-from core.errors import Conflict, NotFound
+from core.errors import NotFound
 from core.jobs.job import OPEN, Job, JobState, read_job
+from core.prefix import ByPrefix
 from core.store.base import Base
 from core.store.tables import jobs
 
-_PREFIX = re.compile(r"[0-9a-f]{1,24}\Z")
+_NAMED = ByPrefix(
+    thing="job",
+    listed_by="rung jobs list",
+    unknown="RUNG-JOB-UNKNOWN",
+    ambiguous="RUNG-JOB-AMBIGUOUS",
+    most=24,
+)
 # Written out: a bound parameter would keep both databases from using the index of open jobs.
 IS_OPEN = jobs.c.state.in_([literal_column(f"'{state}'") for state in OPEN])
 
@@ -28,20 +34,13 @@ class JobRows:
 
     def find(self, tenant_id: str, prefix: str) -> Job:
         """Raises NotFound for none and Conflict for several whose id begins with `prefix`."""
-        if not _PREFIX.match(prefix):
-            raise unknown_job(prefix)
-        mine = (jobs.c.tenant_id == tenant_id) & jobs.c.id.startswith(prefix)
-        with self._store.reading() as connection:
-            found = connection.execute(select(jobs).where(mine).limit(2)).all()
-        if not found:
-            raise unknown_job(prefix)
-        if len(found) > 1:
-            raise Conflict(
-                "RUNG-JOB-AMBIGUOUS",
-                f"several jobs begin with '{prefix}'",
-                way_out="Give more of its digits; `rung jobs list` shows them.",
-            )
-        return read_job(found[0])
+
+        def beginning(digits: str) -> Sequence[Row[Any]]:
+            mine = (jobs.c.tenant_id == tenant_id) & jobs.c.id.startswith(digits)
+            with self._store.reading() as connection:
+                return connection.execute(select(jobs).where(mine).limit(2)).all()
+
+        return read_job(_NAMED.only(prefix, beginning))
 
     def jobs(
         self,
@@ -76,6 +75,12 @@ class JobRows:
             found = {state: n for state, n in connection.execute(mine.group_by(jobs.c.state))}
         return {state: found.get(state, 0) for state in get_args(JobState)}
 
+    def oldest_due_at(self, tenant_id: str) -> datetime | None:
+        """Since when a queued job could have been claimed, or from when; None without one."""
+        queued = and_(IS_OPEN, jobs.c.state == "queued", jobs.c.tenant_id == tenant_id)
+        with self._store.reading() as connection:
+            return connection.execute(select(func.min(jobs.c.due_at)).where(queued)).scalar()
+
     def open_jobs(self, tenant_id: str, kind: str) -> tuple[Job, ...]:
         """All of them, the oldest first."""
         mine = (jobs.c.tenant_id == tenant_id) & (jobs.c.kind == kind)
@@ -83,29 +88,39 @@ class JobRows:
         with self._store.reading() as connection:
             return tuple(read_job(row) for row in connection.execute(oldest))
 
-    def is_overdue(self, kinds: Collection[str], by: timedelta) -> bool:
+    def is_overdue(
+        self, kinds: Collection[str], by: timedelta, *, embedder: str | None = None
+    ) -> bool:
         """Whether one of any tenant could have been claimed all that time and was not."""
         late = and_(IS_OPEN, jobs.c.state == "queued", jobs.c.due_at <= self._store.now() - by)
-        mine = jobs.c.kind.in_(sorted(kinds))
+        mine = and_(jobs.c.kind.in_(sorted(kinds)), fits(embedder))
         with self._store.reading() as connection:
             first = connection.execute(select(jobs.c.id).where(late, mine).limit(1)).first()
             return first is not None
 
-    def open_count(self, *, but: Collection[str] = ()) -> int:
-        """Of all tenants, queued and running; without the ids `but`."""
-        counting = select(func.count()).select_from(jobs)
-        counted = and_(IS_OPEN, jobs.c.id.not_in(sorted(but)))
+    def open_count(self) -> int:
+        """Of all tenants, queued and running."""
+        return self._count(IS_OPEN)
+
+    def left_for(self, kinds: Collection[str], *, embedder: str | None = None) -> int:
+        """Those of the open jobs, of all tenants, that such a worker can do."""
+        return self._count(and_(IS_OPEN, jobs.c.kind.in_(sorted(kinds)), fits(embedder)))
+
+    def _count(self, which: ColumnElement[bool]) -> int:
+        counting = select(func.count()).select_from(jobs).where(which)
         with self._store.reading() as connection:
-            return connection.execute(counting.where(counted)).scalar_one()
+            return connection.execute(counting).scalar_one()
 
 
 def of_tenant(tenant_id: str, job_id: str) -> ColumnElement[bool]:
     return and_(jobs.c.tenant_id == tenant_id, jobs.c.id == job_id)
 
 
+def fits(embedder: str | None) -> ColumnElement[bool]:
+    """What a worker with that embedder, or with none, can do."""
+    anybodys = jobs.c.needs.is_(None)
+    return anybodys if embedder is None else or_(anybodys, jobs.c.needs == embedder)
+
+
 def unknown_job(job_id: str) -> NotFound:
-    return NotFound(
-        "RUNG-JOB-UNKNOWN",
-        f"there is no job '{job_id[:40]}'",
-        way_out="`rung jobs list` shows the jobs of this tenant.",
-    )
+    return _NAMED.missing(job_id)

@@ -22,7 +22,6 @@ from sqlalchemy import (
     Row,
     Select,
     and_,
-    delete,
     literal_column,
     not_,
     or_,
@@ -34,16 +33,17 @@ from sqlalchemy.exc import IntegrityError
 from core.contracts import Json
 from core.errors import Conflict
 from core.jobs.job import OPEN, Job, JobState, LeaseLost, read_job
-from core.jobs.job_rows import IS_OPEN, JobRows, of_tenant, unknown_job
+from core.jobs.job_rows import IS_OPEN, JobRows, fits, of_tenant, unknown_job
 from core.store.base import insert_new
+from core.store.forget import forget
+from core.store.idempotency import Effects
 from core.store.post import post
 from core.store.tables import NOTE_LENGTH, jobs
 
 WAKE = "job"  # the topic of the outbox
 MAX_TRIES = 5
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=1), timedelta(minutes=5)
-PASSED_ON = timedelta(seconds=5)  # who cannot do a job does not spin on it, and who can waits
-WAKE_AGAIN = timedelta(seconds=30)  # a broker may lose the message: filesystem:// lost 4 of 40
+PUT_OFF = timedelta(seconds=2)  # a job that waits for another is looked at no more often
 KEPT = timedelta(days=90)  # what became of a job, for whoever looks into it a quarter later
 TURN = (jobs.c.priority.desc(), jobs.c.due_at, jobs.c.id)
 BATCH = 100  # jobs in one sweep, which holds SQLite's only write lock
@@ -58,7 +58,6 @@ class Swept:
 
 # What is written in the transaction that fails a job, for its reason.
 Failure = Callable[[Job, str], Callable[[Connection], None] | None]
-OnCancel = Callable[[Connection, Job], None]
 
 
 class JobLedger(JobRows):
@@ -69,6 +68,7 @@ class JobLedger(JobRows):
         payload: Mapping[str, Json],
         content_hash: str,
         *,
+        needs: str | None = None,
         priority: int = 0,
         max_tries: int = MAX_TRIES,
     ) -> str:
@@ -81,6 +81,7 @@ class JobLedger(JobRows):
                 payload=payload,
                 content_hash=content_hash,
                 now=self._store.now(),
+                needs=needs,
                 priority=priority,
                 max_tries=max_tries,
             )
@@ -89,9 +90,12 @@ class JobLedger(JobRows):
         """None where it is done, being done, or not due yet."""
         return self._claim(of_tenant(tenant_id, job_id), lease)
 
-    def claim_next(self, kinds: Collection[str], lease: timedelta) -> Job | None:
-        """The first by priority and then by the time since it is due, of any tenant."""
-        return self._claim(jobs.c.kind.in_(sorted(kinds)), lease)
+    def claim_next(
+        self, kinds: Collection[str], lease: timedelta, *, embedder: str | None = None
+    ) -> Job | None:
+        """The first by priority and then by the time since it is due, of any tenant; never one
+        that needs an embedder of another fingerprint."""
+        return self._claim(and_(jobs.c.kind.in_(sorted(kinds)), fits(embedder)), lease)
 
     def renew(
         self, job: Job, lease: timedelta, progress: tuple[int, int | None] | None = None
@@ -115,6 +119,7 @@ class JobLedger(JobRows):
         """Done, with its `effects` in the same transaction. Raises LeaseLost, leaving none, where
         the claim has passed to another worker or the job is cancelled."""
         done = {"state": "done", "finished_at": self._store.now(), "result": result}
+        done |= {"reason": None}  # of the tries before
         self._change(job, done, effects)
 
     def fail(
@@ -136,26 +141,28 @@ class JobLedger(JobRows):
         self._change(job, {"state": "failed", "finished_at": now, "reason": shown}, effects)
         return "failed"
 
-    def release(self, job: Job, reason: str, *, pause: timedelta = PASSED_ON) -> None:
-        """Back into the queue as if this claim had not been, for a worker that can do it. Raises
-        LeaseLost as `finish` does."""
-        values = {"state": "queued", "tries": job.tries - 1, "due_at": self._store.now() + pause}
+    def put_off(self, job: Job, reason: str) -> None:
+        """Back into the queue for a moment, as if this claim had not been. Raises LeaseLost as
+        `finish` does."""
+        values = {"state": "queued", "tries": job.tries - 1, "due_at": self._store.now() + PUT_OFF}
         self._change(job, values | {"reason": reason[:NOTE_LENGTH]})
 
-    def cancel(self, tenant_id: str, job_id: str, effects: OnCancel | None = None) -> Job:
+    def cancel(self, tenant_id: str, job_id: str, effects: Effects[Job] | None = None) -> Job:
         """Whoever works on it can no longer finish it. `effects` are written in the same
         transaction. Raises NotFound, and Conflict where it is over already."""
         values = {"state": "cancelled", "finished_at": self._store.now(), "token": None}
         return self._by_hand(tenant_id, job_id, OPEN, values, effects)
 
-    def retry(self, tenant_id: str, job_id: str) -> Job:
-        """Once more from the start, with all its tries. Raises NotFound, and Conflict where it is
-        open or done, or the same work is open as another job."""
+    def retry(self, tenant_id: str, job_id: str, effects: Effects[Job] | None = None) -> Job:
+        """Once more from the start, with all its tries. `effects` are written in the same
+        transaction. Raises NotFound, and Conflict where it is open or done, or the same work is
+        open as another job."""
         now = self._store.now()
         values = {"state": "queued", "tries": 0, "due_at": now, "woken_at": now}
         values |= {"reason": None, "finished_at": None, "progress": 0}
         try:
-            return self._by_hand(tenant_id, job_id, ("failed", "cancelled"), values, wake=True)
+            over: tuple[JobState, ...] = ("failed", "cancelled")
+            return self._by_hand(tenant_id, job_id, over, values, effects, wake=True)
         except IntegrityError as error:
             raise Conflict(
                 "RUNG-JOB-STATE",
@@ -163,10 +170,11 @@ class JobLedger(JobRows):
                 way_out="Look at the open jobs with `rung jobs list --state queued`.",
             ) from error
 
-    def sweep(self, failure: Failure | None = None) -> Swept:
-        """Queues again what a dead worker left, and wakes for what nobody was woken for.
+    def sweep(self, failure: Failure | None = None, *, embedder: str | None = None) -> Swept:
+        """Queues again what a dead worker left, and wakes for what was put off and is due now.
 
-        `failure` gives the effects of a job that fails because its workers died too often.
+        `failure` gives the effects of a job that fails because its workers died too often. Nobody
+        is woken for what needs another `embedder`: a worker that has it sweeps too.
         """
         now, counts = self._store.now(), {"requeued": 0, "failed": 0, "woken": 0}
         with self._store.writing() as connection:
@@ -183,7 +191,7 @@ class JobLedger(JobRows):
                     values |= {"state": "queued", "due_at": now}
                     _wake(connection, row.tenant_id, row.id, row.kind, now)
                 _set(connection, row, values | {"woken_at": now})
-            for row in connection.execute(_forgotten(now)).all():
+            for row in connection.execute(_put_off(now, embedder)).all():
                 counts["woken"] += 1
                 _wake(connection, row.tenant_id, row.id, row.kind, now)
                 _set(connection, row, {"woken_at": now})
@@ -192,8 +200,7 @@ class JobLedger(JobRows):
     def prune(self) -> int:
         """Forgets, of all tenants, what was over long ago. Returns the number."""
         old = jobs.c.finished_at <= self._store.now() - KEPT
-        with self._store.writing() as connection:
-            return connection.execute(delete(jobs).where(old, not_(IS_OPEN))).rowcount
+        return forget(self._store, jobs, and_(old, not_(IS_OPEN)))
 
     def _by_hand(
         self,
@@ -201,7 +208,7 @@ class JobLedger(JobRows):
         job_id: str,
         states: tuple[JobState, ...],
         values: dict[str, Any],
-        effects: OnCancel | None = None,
+        effects: Effects[Job] | None = None,
         *,
         wake: bool = False,
     ) -> Job:
@@ -260,13 +267,15 @@ def enqueue(
     payload: Mapping[str, Json],
     content_hash: str,
     now: datetime,
+    needs: str | None = None,
     priority: int = 0,
     max_tries: int = MAX_TRIES,
     wait: timedelta = timedelta(0),
 ) -> str:
     """In a transaction of the caller's. The id; that of the open job of the same content.
 
-    It is due after `wait`, so that what soon follows can be done with it.
+    `needs` is the fingerprint of the only embedder that can do it. It is due after `wait`, so that
+    what soon follows can be done with it.
     """
     job_id = secrets.token_hex(12)
     row = {
@@ -275,6 +284,7 @@ def enqueue(
         "kind": kind,
         "payload": payload,
         "content_hash": content_hash,
+        "needs": needs,
         "state": "queued",
         "priority": priority,
         "tries": 0,
@@ -311,18 +321,17 @@ def _due(which: ColumnElement[bool], limit: int) -> Select[Any]:
     return ordered.with_for_update(skip_locked=True)
 
 
-def _forgotten(now: datetime) -> Select[Any]:
-    """Of the first in turn alone: any wake-up claims whichever job comes first, and what is read
-    and sent again must not grow with the queue.
+def _put_off(now: datetime, embedder: str | None) -> Select[Any]:
+    """Nobody was woken since it is due. Of the first in turn alone: any wake-up claims whichever
+    job comes first, and what is read and sent must not grow with the queue.
 
     Only what is woken for is locked: a claim would pass over the rest, and its wake-up be spent.
     """
-    first = select(jobs.c.tenant_id, jobs.c.id).where(IS_OPEN, _waiting(now)).order_by(*TURN)
+    mine = and_(IS_OPEN, _waiting(now), fits(embedder))
+    first = select(jobs.c.tenant_id, jobs.c.id).where(mine).order_by(*TURN)
     turn = first.limit(BATCH).subquery()
     same = (turn.c.tenant_id == jobs.c.tenant_id) & (turn.c.id == jobs.c.id)
-    late = or_(jobs.c.woken_at < jobs.c.due_at, jobs.c.woken_at <= now - WAKE_AGAIN)
-    # What was queued again a moment ago has been woken for at this very moment.
-    which = and_(late, jobs.c.woken_at < now, _waiting(now))
+    which = and_(jobs.c.woken_at < jobs.c.due_at, _waiting(now))
     return select(jobs).join(turn, same).where(which).with_for_update(of=jobs, skip_locked=True)
 
 

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import func, select, update
 
 from core.contracts import Json
 from core.store.base import Base
+from core.store.forget import forget
 from core.store.tables import outbox
 
 LEASE = timedelta(seconds=30)  # a broker that takes longer for one batch is down
@@ -58,9 +59,7 @@ class Outbox:
 
     def prune(self) -> int:
         """Forgets what was sent long ago. Returns the number."""
-        with self._store.writing() as connection:
-            old = outbox.c.sent_at <= self._store.now() - KEPT
-            return connection.execute(delete(outbox).where(old)).rowcount
+        return forget(self._store, outbox, outbox.c.sent_at <= self._store.now() - KEPT)
 
     def _set(self, messages: Sequence[Message], values: dict[str, Any]) -> None:
         if messages:

@@ -87,11 +87,14 @@ class Costs(Strict):
         return self.of_person() if declared is None else declared
 
 
+LONGEST_DEADLINE_MS = 120_000  # who waits longer than two minutes has gone
+
+
 class Budgets(Strict):
     """`throughput_per_s` is what latency must hold at; prices in the currency of the costs."""
 
     latency_p95_ms: float = Field(gt=0)
-    deadline_ms: float = Field(gt=0, le=120_000)
+    deadline_ms: float = Field(gt=0, le=LONGEST_DEADLINE_MS)
     throughput_per_s: float = Field(gt=0)
     price_per_decision: float = Field(ge=0)
     price_per_day: float = Field(ge=0)

@@ -13,6 +13,7 @@ from core.identity.keys import (
     Principal,
     admitted_scopes,
     expired_key,
+    granted,
     key_id_of,
     mac_of,
     new_key,
@@ -77,7 +78,7 @@ class ApiKeys(Base):
             raise refused_key()
         if row.expires_at is not None and row.expires_at <= self.now():
             raise expired_key()
-        return Principal(tenant_id=row.tenant_id, key_id=row.id, scopes=admitted_scopes(row.scopes))
+        return Principal(tenant_id=row.tenant_id, key_id=row.id, scopes=granted(row.scopes))
 
     def revoke_key(self, tenant_id: str, key_id: str) -> None:
         """At once and for good; revoking twice changes nothing. Raises NotFound."""
@@ -119,7 +120,7 @@ def _info(row: Row[Any]) -> KeyInfo:
         id=row.id,
         tenant_id=row.tenant_id,
         name=row.name,
-        scopes=admitted_scopes(row.scopes),
+        scopes=granted(row.scopes),
         created_at=row.created_at,
         expires_at=row.expires_at,
         revoked_at=row.revoked_at,

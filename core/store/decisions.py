@@ -13,20 +13,16 @@ from core.store.base import Base
 from core.store.codec import rebuild
 from core.store.feedback import feedback_of
 from core.store.idempotency import Claim, complete
-from core.store.post import post
 from core.store.reviews import open_review
 from core.store.tables import decisions, payloads
 
-DECIDED = "decision"  # the topic of the outbox
-REVIEW_WITHIN = timedelta(hours=4)  # half a working day, where the caller names no other term
+REVIEW_WITHIN = timedelta(hours=4)  # half a working day
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredDecision:
-    """`facts` is None where the payload has been erased since."""
-
     decision: Decision
-    facts: Mapping[str, Json] | None
+    facts: Mapping[str, Json]
     feedback: tuple[Feedback, ...]
 
 
@@ -38,19 +34,16 @@ class Decisions(Base):
         *,
         review: bool,
         idempotency: Claim | None = None,
-        response: Json = None,
-        review_within: timedelta = REVIEW_WITHIN,
     ) -> None:
-        """All in one transaction: decision, payload, review item, message, the claim's answer.
-
-        `response` is what a replay of `idempotency` answers beside the decision's id. Raises
-        Conflict where the id exists or the claim has passed to somebody else.
+        """All in one transaction: decision, payload, review item, the claim's answer,
+        which is the decision. Raises Conflict where the id exists or the claim has passed to
+        somebody else.
         """
         tenant_id, now = decision.tenant_id, self.now()
         try:
             with self.writing() as connection:
                 if idempotency is not None:
-                    complete(connection, idempotency, now, response, decision_id=decision.id)
+                    complete(connection, idempotency, now, None, decision_id=decision.id)
                 # Rows as parameters and not as values(): the statement is built and cached once.
                 row = {
                     "tenant_id": tenant_id,
@@ -65,14 +58,7 @@ class Decisions(Base):
                 payload = {"tenant_id": tenant_id, "decision_id": decision.id, "facts": facts}
                 connection.execute(payloads.insert(), payload)
                 if review:
-                    open_review(connection, decision, now=now, due_at=now + review_within)
-                post(
-                    connection,
-                    tenant_id=tenant_id,
-                    topic=DECIDED,
-                    payload={"tenant_id": tenant_id, "decision_id": decision.id, "review": review},
-                    now=now,
-                )
+                    open_review(connection, decision, now=now, due_at=now + REVIEW_WITHIN)
         except IntegrityError as error:
             raise Conflict(
                 "RUNG-DECISION-EXISTS",
@@ -86,7 +72,7 @@ class Decisions(Base):
         same = (payloads.c.tenant_id == decisions.c.tenant_id) & (
             payloads.c.decision_id == decisions.c.id
         )
-        statement = select(decisions.c.document, payloads.c.facts).outerjoin(payloads, same)
+        statement = select(decisions.c.document, payloads.c.facts).join(payloads, same)
         with self.reading() as connection:
             row = connection.execute(statement.where(mine)).first()
             if row is None:

@@ -2,7 +2,7 @@
 
     waiting ──embedded──► ready          a document's older rows go when a newer one is ready
        └──its job failed──► failed
-    deleted: a tombstone; no text of the document is left beside it
+    deleted: a tombstone; no text of the document is left beside it, nor an earlier tombstone
 
 `corpora.revision` grows with whatever changes what an index would hold, under the lock of that row.
 So the tombstones that a reader sees are all those up to one `seq`, and an index says by that number
@@ -15,10 +15,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    delete,
+    func,
+    or_,
+    select,
+    update,
+)
 
 from core.errors import NotFound
 from core.store.base import Base, insert_new
+from core.store.forget import forget
 from core.store.tables import NOTE_LENGTH, corpora, documents
 
 T = TypeVar("T")
@@ -69,6 +81,18 @@ class StoredDocument(Mark):
     title: str
     text: str
     reason: str | None
+    written_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DocumentLine:
+    """What is listed of a document: all but its text."""
+
+    id: str
+    title: str
+    state: DocumentState
+    reason: str | None
+    source: Source
     written_at: datetime
 
 
@@ -146,6 +170,36 @@ class Documents(Base):
             )
         return _document(row)
 
+    def documents(
+        self,
+        tenant_id: str,
+        decision: str,
+        corpus: str,
+        state: DocumentState | None = None,
+        *,
+        limit: int = 50,
+        after: str = "",
+    ) -> tuple[DocumentLine, ...]:
+        """By id, each by its newest row and without those that are deleted; `after` is the last id
+        of the page before."""
+        which, of = CorpusName(tenant_id=tenant_id, decision=decision, corpus=corpus), documents.c
+        newest = of.seq.in_(_newest(_of(which) & (of.document > after)))
+        wanted = of.state != "deleted" if state is None else of.state == state
+        columns = (of.document, of.title, of.state, of.reason, of.source, of.written_at)
+        page = select(*columns).where(newest, wanted).order_by(of.document).limit(limit)
+        with self.reading() as connection:
+            return tuple(
+                DocumentLine(
+                    id=row.document,
+                    title=row.title,
+                    state=row.state,
+                    reason=row.reason,
+                    source=row.source,
+                    written_at=row.written_at,
+                )
+                for row in connection.execute(page)
+            )
+
     def failed_documents(
         self, tenant_id: str, decision: str, corpus: str, *, limit: int = 20
     ) -> tuple[StoredDocument, ...]:
@@ -202,7 +256,7 @@ def insert_documents(
     """A waiting row for each that differs from what is there; of one id, the last counts.
 
     A folder's document never replaces what was sent over the API, nor brings back what was deleted
-    there. What failed is tried again.
+    there. What failed is tried again, and its earlier failures are forgotten.
     """
     known = newest_marks(connection, which, [document.id for document in new])
     pending: dict[str, NewDocument] = {}
@@ -219,7 +273,9 @@ def insert_documents(
         accepted += 1
         pending[document.id] = document
     rows = [_row(which, document, "waiting", source, now) for document in pending.values()]
-    return Written(seqs=_inserted(connection, rows), accepted=accepted, unchanged=unchanged)
+    seqs = _inserted(connection, rows)
+    _forget_failures(connection, which, list(pending), before=min(seqs, default=0))
+    return Written(seqs=seqs, accepted=accepted, unchanged=unchanged)
 
 
 def insert_tombstones(
@@ -229,12 +285,45 @@ def insert_tombstones(
     the lock, so that tombstones are committed in the order of their `seq`."""
     known = newest_marks(connection, which, ids)
     there = [name for name in sorted(known) if known[name].state != "deleted"]
-    for part in _parts(there):
-        older = _of(which) & documents.c.document.in_(part) & (documents.c.state != "deleted")
-        connection.execute(delete(documents).where(older))
     gone = (NewDocument(id=name, title="", text="") for name in there)
-    _inserted(connection, [_row(which, one, "deleted", source, now) for one in gone])
+    made = _inserted(connection, [_row(which, one, "deleted", source, now) for one in gone])
+    # First the new one, then the old: SQLite gives the number of a last row that is gone again,
+    # and an index takes a deletion of a number that it knows for known.
+    for part in _parts(there):
+        older = _of(which) & documents.c.document.in_(part) & (documents.c.seq < min(made))
+        connection.execute(delete(documents).where(older))
     return tuple(there)
+
+
+def forget_deletions(
+    store: Base, which: CorpusName, *, through: int | None, before: datetime
+) -> int:
+    """Tombstones that no index needs, of documents that are there again or that a folder gave up.
+
+    `through`: up to which `seq` every index knows of them; None where there is no index. The last
+    of the corpus stays, so that no later one gets a number that an index knows, and so does what
+    was deleted over the API, which the folder must not bring back. Returns their number.
+    """
+    of, gone = documents.c, _of(which) & (documents.c.state == "deleted")
+    last = select(func.max(of.seq)).where(gone).scalar_subquery()
+    newest = _newest(_of(which) & of.state.in_(SETTLED))
+    old = gone & (of.written_at < before) & (of.seq < last)
+    old &= or_(of.source == "folder", of.seq.not_in(newest))
+    if through is not None:
+        old &= of.seq <= through
+    return forget(store, documents, old)
+
+
+def every_corpus(store: Base) -> tuple[CorpusName, ...]:
+    """Of all tenants."""
+    of = corpora.c
+    named = select(of.tenant_id, of.decision, of.corpus)
+    named = named.order_by(of.tenant_id, of.decision, of.corpus)
+    with store.reading() as connection:
+        return tuple(
+            CorpusName(tenant_id=row.tenant_id, decision=row.decision, corpus=row.corpus)
+            for row in connection.execute(named)
+        )
 
 
 def make_ready(connection: Connection, which: CorpusName, seqs: Sequence[int]) -> int:
@@ -267,6 +356,18 @@ def mark_failed(connection: Connection, tenant_id: str, seqs: Sequence[int], rea
     waiting &= documents.c.state == "waiting"
     shown = reason[:NOTE_LENGTH].encode("utf-8", "replace").decode().replace("\0", " ")
     connection.execute(update(documents).where(waiting).values(state="failed", reason=shown))
+
+
+def _forget_failures(
+    connection: Connection, which: CorpusName, ids: Sequence[str], *, before: int
+) -> None:
+    """Of these documents, in rows before a `seq`. What another transaction holds is passed over:
+    nobody has locked the corpus, and two that wait for each other's rows would wait for ever."""
+    for part in _parts(ids):
+        failed = _of(which) & documents.c.document.in_(part) & (documents.c.seq < before)
+        failed &= documents.c.state == "failed"
+        free = select(documents.c.seq).where(failed).with_for_update(skip_locked=True)
+        connection.execute(delete(documents).where(documents.c.seq.in_(free)))
 
 
 def newest_marks(

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, select
 
-from core.contracts import Feedback, Json
+from core.contracts import Feedback
 from core.errors import NotFound
 from core.store.base import Base
 from core.store.idempotency import Claim, complete
@@ -13,17 +13,13 @@ from core.store.tables import decisions, feedback
 
 class FeedbackRows(Base):
     def record_feedback(
-        self,
-        tenant_id: str,
-        told: Feedback,
-        idempotency: Claim | None = None,
-        response: Json = None,
+        self, tenant_id: str, told: Feedback, idempotency: Claim | None = None
     ) -> None:
         """Raises NotFound where this tenant has no such decision."""
         now = self.now()
         with self.writing() as connection:
             if idempotency is not None:
-                complete(connection, idempotency, now, response, decision_id=told.decision_id)
+                complete(connection, idempotency, now, None, decision_id=told.decision_id)
             mine = (decisions.c.tenant_id == tenant_id) & (decisions.c.id == told.decision_id)
             if connection.execute(select(decisions.c.id).where(mine)).first() is None:
                 raise unknown_decision(told.decision_id)

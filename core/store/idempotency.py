@@ -1,23 +1,30 @@
 """A request sent twice is carried out once: its key is claimed first and answered from then on.
 
-A claim is held for a minute, so that the key of a process that died is free again, and names a
-token, so that whoever comes back late cannot complete what has passed to somebody else.
+A claim is a lease, so that the key of a process that died is free again, and names a token, so
+that whoever comes back late cannot complete what has passed to somebody else.
 """
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, select, update
 
 from core.contracts import Json
 from core.errors import Conflict, InvalidRequest
+from core.spec.costs import LONGEST_DEADLINE_MS
 from core.store.base import Base, insert_new
+from core.store.forget import forget
 from core.store.tables import idempotency
 
-LEASE = timedelta(seconds=60)  # half the longest deadline that a decision may declare
+# A request may begin its last decision 30 s after it came (api.context), and nobody else may decide
+# it meanwhile; the rest is for loading a ladder.
+LEASE = timedelta(milliseconds=LONGEST_DEADLINE_MS) + timedelta(seconds=60)
 KEPT = timedelta(hours=24)  # as Stripe keeps them
+T = TypeVar("T")
+Effects = Callable[[Connection, T], None]  # written in the transaction of what it is told of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,11 +76,15 @@ class Idempotency(Base):
         with self.writing() as connection:
             connection.execute(delete(idempotency).where(_held(claim)))
 
+    def complete_claim(self, claim: Claim, response: Json) -> None:
+        """For a request each of whose effects has been written under a claim of its own. Raises
+        Conflict where the claim is no longer held."""
+        with self.writing() as connection:
+            complete(connection, claim, self.now(), response, decision_id=None)
+
     def prune_idempotency(self) -> int:
         """Forgets the answers whose day is over. Returns their number."""
-        with self.writing() as connection:
-            old = idempotency.c.expires_at <= self.now()
-            return connection.execute(delete(idempotency).where(old)).rowcount
+        return forget(self, idempotency, idempotency.c.expires_at <= self.now())
 
 
 def complete(
@@ -98,6 +109,16 @@ def complete(
             way_out="Send it again with the same key: the answer of the other one is replayed.",
             retry_after=1,
         )
+
+
+def completing(claim: Claim | None, now: datetime, answer: Callable[[T], Json]) -> Effects[T]:
+    """Completes the claim, if there is one, by the `answer` to what its effect came to."""
+
+    def effects(connection: Connection, made: T) -> None:
+        if claim is not None:
+            complete(connection, claim, now, answer(made), decision_id=None)
+
+    return effects
 
 
 def _answer(row: Row[Any], request_hash: str, now: datetime) -> Replay | None:

@@ -1,18 +1,18 @@
 """Which index of a corpus is in force: the newest of an embedder's; two embedders never mix."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, func, or_, select
 
 from core.contracts import Json
 from core.store.base import Base
-from core.store.documents import MOST_AT_ONCE, CorpusName
-from core.store.tables import indexes, versions
+from core.store.columns import Moment
+from core.store.documents import CorpusName
+from core.store.tables import indexes, releases, versions
 
-SETTLED = timedelta(hours=1)  # no process still loads what was replaced so long ago
 THROUGH = "deletions_through"  # in a report: the last tombstone that the index knows of
 
 
@@ -59,35 +59,6 @@ class Indexes(Base):
         which = CorpusName(tenant_id=tenant_id, decision=decision, corpus=corpus)
         with self.reading() as connection:
             return newest_of_each(connection, which)
-
-    def forget_indexes(self, *, keep: int, older: timedelta = SETTLED) -> dict[str, list[str]]:
-        """By tenant, the artifacts that no row names any more. The last `keep` of each corpus and
-        embedder stay, what a version's lineage names, and what is younger than `older`."""
-        place = func.row_number().over(
-            partition_by=(
-                indexes.c.tenant_id,
-                indexes.c.decision,
-                indexes.c.corpus,
-                indexes.c.fingerprint,
-            ),
-            order_by=indexes.c.seq.desc(),
-        )
-        ranked = select(indexes, place.label("place")).subquery()
-        before = self.now() - older
-        old = select(ranked.c.seq, ranked.c.tenant_id, ranked.c.artifact_id)
-        old = old.where(ranked.c.place > keep, ranked.c.registered_at <= before)
-        with self.writing() as connection:
-            rows = connection.execute(old).all()
-            seqs = [row.seq for row in rows]
-            for start in range(0, len(seqs), MOST_AT_ONCE):
-                part = seqs[start : start + MOST_AT_ONCE]
-                connection.execute(delete(indexes).where(indexes.c.seq.in_(part)))
-            named = _named(connection, {row.tenant_id for row in rows})
-        gone: dict[str, set[str]] = {}
-        for row in rows:
-            if (row.tenant_id, row.artifact_id) not in named:
-                gone.setdefault(row.tenant_id, set()).add(row.artifact_id)
-        return {tenant: sorted(ids) for tenant, ids in sorted(gone.items())}
 
 
 def newest_of_each(connection: Connection, which: CorpusName) -> tuple[IndexRow, ...]:
@@ -147,15 +118,57 @@ def add_index(
     )
 
 
-def _named(connection: Connection, tenants: set[str]) -> set[tuple[str, str]]:
-    """Tenant and artifact of every index that is still a row's or a version's."""
-    rows = select(indexes.c.tenant_id, indexes.c.artifact_id)
-    named = {(row.tenant_id, row.artifact_id) for row in connection.execute(rows)}
-    of_versions = select(versions.c.tenant_id, versions.c.lineage)
-    for row in connection.execute(of_versions.where(versions.c.tenant_id.in_(tenants))):
-        told = row.lineage.get("indexes") or {}
-        named |= {(row.tenant_id, artifact) for artifact in told.values()}
+def forget_indexes(
+    connection: Connection,
+    which: CorpusName,
+    *,
+    keep: int,
+    abandoned: Collection[str] = (),
+    before: datetime,
+) -> int:
+    """All but the last `keep` of each embedder and what was in force after that moment; of the
+    `abandoned` ones every one. Returns the number of rows."""
+    of, order = indexes.c, indexes.c.seq.desc()
+    replaced_at = func.lag(of.registered_at, type_=Moment()).over(
+        partition_by=of.fingerprint, order_by=order
+    )
+    place = func.row_number().over(partition_by=of.fingerprint, order_by=order)
+    told = (of.seq, of.fingerprint, place.label("place"), replaced_at.label("replaced_at"))
+    ranked = select(*told).where(_of(which)).subquery()
+    over = and_(ranked.c.place > keep, ranked.c.replaced_at < before)
+    old = select(ranked.c.seq).where(or_(over, ranked.c.fingerprint.in_(abandoned)))
+    return connection.execute(delete(indexes).where(indexes.c.seq.in_(old))).rowcount
+
+
+def least_through(connection: Connection, which: CorpusName) -> int | None:
+    """Up to which tombstone every index of the corpus knows; None where there is no index."""
+    rows = connection.execute(select(indexes).where(_of(which)))
+    return min((_index(row).deletions_through for row in rows), default=None)
+
+
+def named_indexes(connection: Connection, tenant_id: str) -> set[str]:
+    """The artifact of every index that is a row's or a trained version's."""
+    rows = select(indexes.c.artifact_id).where(indexes.c.tenant_id == tenant_id)
+    lineages = select(versions.c.lineage).where(versions.c.tenant_id == tenant_id)
+    named = set(connection.execute(rows).scalars())
+    for lineage in connection.execute(lineages).scalars():
+        named.update(_of_lineage(lineage).values())
     return named
+
+
+def judged_index(connection: Connection, which: CorpusName) -> str | None:
+    """The artifact that the live release was judged with; None where none is live."""
+    mine = (releases.c.tenant_id == which.tenant_id) & (releases.c.name == which.decision)
+    live = select(releases.c.digest).where(mine).order_by(releases.c.seq.desc()).limit(1)
+    of_it = (versions.c.tenant_id == which.tenant_id) & (versions.c.decision == which.decision)
+    of_it &= versions.c.artifact == live.scalar_subquery()
+    newest = select(versions.c.lineage).where(of_it).order_by(versions.c.seq.desc()).limit(1)
+    return _of_lineage(connection.execute(newest).scalar()).get(which.corpus)
+
+
+def _of_lineage(lineage: Mapping[str, Any] | None) -> dict[str, str]:
+    """By corpus."""
+    return dict((lineage or {}).get("indexes") or {})
 
 
 def _newest(which: ColumnElement[bool], by: ColumnElement[Any]) -> Select[Any]:

@@ -2,20 +2,26 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, select, update
 
 from core.contracts import Json
-from core.errors import Conflict, InvalidRequest, NotFound
+from core.errors import Conflict, InvalidRequest
+from core.prefix import ByPrefix
 from core.store.base import Base, insert_new
 from core.store.tables import releases, versions
 
 State = Literal["registered", "refused"]
 _ID = re.compile(r"[0-9a-f]{64}\Z")
-_PREFIX = re.compile(r"[0-9a-f]{1,64}\Z")
+_NAMED = ByPrefix(
+    thing="version",
+    listed_by="rung registry list",
+    unknown="RUNG-VERSION-ID",
+    ambiguous="RUNG-VERSION-AMBIGUOUS",
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,12 +70,8 @@ class Registry(Base):
         or was not evaluated is to be promoted.
         """
         _refuse_form(tenant_id, new)
-        if promote and (new.reasons or new.evaluation is None):
-            raise Conflict(
-                "RUNG-VERSION-REFUSED",
-                f"the version {new.id[:12]} cannot be promoted",
-                way_out="`rung registry show` lists what is in the way.",
-            )
+        if promote:
+            _refuse_promotion(new)
         now = self.now()
         with self.writing() as connection:
             if not insert_new(connection, versions, _row(tenant_id, new, now)):
@@ -81,22 +83,28 @@ class Registry(Base):
             mine = (versions.c.tenant_id == tenant_id) & (versions.c.id == new.id)
             return _version(connection.execute(select(versions).where(mine)).one())
 
+    def promote_version(
+        self, tenant_id: str, version: Version, *, who: str, reason: str | None
+    ) -> Version:
+        """Makes one live that was registered before; an older one again is a rollback.
+
+        Raises Conflict for one that was refused.
+        """
+        _refuse_promotion(version)
+        now = self.now()
+        with self.writing() as connection:
+            _promote(connection, tenant_id, version, now, who=who, reason=reason)
+        return replace(version, promoted_at=now)
+
     def version(self, tenant_id: str, prefix: str) -> Version:
         """Raises NotFound for none and Conflict for several whose id begins with `prefix`."""
-        if not _PREFIX.match(prefix):
-            raise _unknown(prefix)
-        mine = (versions.c.tenant_id == tenant_id) & versions.c.id.startswith(prefix)
-        with self.reading() as connection:
-            found = connection.execute(select(versions).where(mine).limit(2)).all()
-        if not found:
-            raise _unknown(prefix)
-        if len(found) > 1:
-            raise Conflict(
-                "RUNG-VERSION-AMBIGUOUS",
-                f"several versions begin with '{prefix}'",
-                way_out="Give more of its digits; `rung registry list` shows them.",
-            )
-        return _version(found[0])
+
+        def beginning(digits: str) -> Sequence[Row[Any]]:
+            mine = (versions.c.tenant_id == tenant_id) & versions.c.id.startswith(digits)
+            with self.reading() as connection:
+                return connection.execute(select(versions).where(mine).limit(2)).all()
+
+        return _version(_NAMED.only(prefix, beginning))
 
     def versions(self, tenant_id: str, decision: str | None = None) -> tuple[Version, ...]:
         """The newest first, of one decision or of all."""
@@ -106,6 +114,15 @@ class Registry(Base):
         statement = select(versions).where(mine).order_by(versions.c.seq.desc())
         with self.reading() as connection:
             return tuple(_version(row) for row in connection.execute(statement))
+
+
+def _refuse_promotion(new: NewVersion) -> None:
+    if new.reasons or new.evaluation is None:
+        raise Conflict(
+            "RUNG-VERSION-REFUSED",
+            f"the version {new.id[:12]} cannot be promoted",
+            way_out="`rung registry show` lists what is in the way.",
+        )
 
 
 def _refuse_form(tenant_id: str, new: NewVersion) -> None:
@@ -149,22 +166,23 @@ def _admit(connection: Connection, tenant_id: str, new: NewVersion) -> None:
     connection.execute(update(versions).where(refused).values(admitted))
 
 
-def _promote(connection: Connection, tenant_id: str, new: NewVersion, now: datetime) -> None:
+def _promote(
+    connection: Connection,
+    tenant_id: str,
+    new: NewVersion,
+    now: datetime,
+    *,
+    who: str | None = None,
+    reason: str | None = None,
+) -> None:
     mine = (versions.c.tenant_id == tenant_id) & (versions.c.id == new.id)
     connection.execute(update(versions).where(mine).values(promoted_at=now))
     release = {"name": new.decision, "digest": new.artifact, "registered_at": now}
-    connection.execute(releases.insert().values(tenant_id=tenant_id, **release))
+    row = {"tenant_id": tenant_id, **release, "who": who, "reason": reason}
+    connection.execute(releases.insert().values(row))
 
 
 def _version(row: Row[Any]) -> Version:
     content = dict(row._mapping)
     del content["tenant_id"]
     return Version(**{**content, "reasons": tuple(content["reasons"])})
-
-
-def _unknown(prefix: str) -> NotFound:
-    return NotFound(
-        "RUNG-VERSION-ID",
-        f"there is no version '{prefix[:12]}'",
-        way_out="`rung registry list` shows the versions of this tenant.",
-    )

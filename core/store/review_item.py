@@ -45,7 +45,7 @@ class ReviewItem:
     overdue: bool
     claimed_by: str | None
     held_until: datetime | None
-    facts: Mapping[str, Json] | None
+    facts: Mapping[str, Json]
     reasons: tuple[str, ...]
     candidates: tuple[Candidate, ...]
     evidence: tuple[Passage, ...]

@@ -15,6 +15,7 @@ from core.contracts import Decision, Feedback
 from core.errors import Conflict, InvalidRequest, NotFound
 from core.store.base import Base
 from core.store.feedback import add_feedback
+from core.store.idempotency import Effects
 from core.store.review_item import ReviewEvent, ReviewItem, ReviewState, review_item
 from core.store.tables import decisions, payloads, review_events, reviews
 
@@ -66,7 +67,14 @@ class Reviews(Base):
                 for row in connection.execute(statement)
             )
 
-    def claim_review(self, tenant_id: str, review_id: str, who: str) -> ReviewItem:
+    def claim_review(
+        self,
+        tenant_id: str,
+        review_id: str,
+        who: str,
+        *,
+        effects: Effects[ReviewItem] | None = None,
+    ) -> ReviewItem:
         """A lease on it for `who`, anew where they hold it already. Raises Conflict otherwise."""
         now = self.now()
         with self.writing() as connection:
@@ -78,7 +86,7 @@ class Reviews(Base):
                 {"state": "claimed", "claimed_by": who, "held_until": now + LEASE},
             )
             _log(connection, tenant_id, review_id, now, who, "claimed")
-            return self._item(connection, tenant_id, review_id)
+            return self._changed(connection, tenant_id, review_id, effects)
 
     def resolve_review(
         self,
@@ -88,6 +96,8 @@ class Reviews(Base):
         truth: str,
         document: str | None = None,
         note: str = "",
+        *,
+        effects: Effects[ReviewItem] | None = None,
     ) -> ReviewItem:
         """What was true, by a person: feedback in the same transaction. Raises Conflict where it
         is resolved, or claimed by another."""
@@ -111,10 +121,17 @@ class Reviews(Base):
             )
             add_feedback(connection, tenant_id, told, now)
             _log(connection, tenant_id, review_id, now, who, "resolved", note)
-            return self._item(connection, tenant_id, review_id)
+            return self._changed(connection, tenant_id, review_id, effects)
 
     def snooze_review(
-        self, tenant_id: str, review_id: str, who: str, until: datetime, note: str = ""
+        self,
+        tenant_id: str,
+        review_id: str,
+        who: str,
+        until: datetime,
+        note: str = "",
+        *,
+        effects: Effects[ReviewItem] | None = None,
     ) -> ReviewItem:
         """Out of the open ones until then; when it is due does not move."""
         now = self.now()
@@ -133,7 +150,7 @@ class Reviews(Base):
                 {"state": "snoozed", "claimed_by": None, "held_until": until},
             )
             _log(connection, tenant_id, review_id, now, who, "snoozed", note)
-            return self._item(connection, tenant_id, review_id)
+            return self._changed(connection, tenant_id, review_id, effects)
 
     def _held_by(
         self, connection: Connection, tenant_id: str, review_id: str, who: str, now: datetime
@@ -154,6 +171,18 @@ class Reviews(Base):
                 retry_after=(row.held_until - now).total_seconds(),
             )
         return row
+
+    def _changed(
+        self,
+        connection: Connection,
+        tenant_id: str,
+        review_id: str,
+        effects: Effects[ReviewItem] | None,
+    ) -> ReviewItem:
+        item = self._item(connection, tenant_id, review_id)
+        if effects is not None:
+            effects(connection, item)
+        return item
 
     def _row(
         self, connection: Connection, tenant_id: str, review_id: str, *, lock: bool = False
@@ -214,7 +243,7 @@ def _items(tenant_id: str) -> Select[Any]:
     return (
         select(reviews, decisions.c.document.label("decided"), payloads.c.facts)
         .join(decisions, same_decision)
-        .outerjoin(payloads, same_payload)
+        .join(payloads, same_payload)
         .where(reviews.c.tenant_id == tenant_id)
     )
 

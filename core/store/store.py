@@ -3,7 +3,6 @@
 from typing import Self
 
 from pydantic import SecretStr
-from sqlalchemy import text
 
 from core.clock import Clock
 from core.store.api_keys import ApiKeys
@@ -56,8 +55,3 @@ class Store(
 
     def close(self) -> None:
         self._engine.dispose()
-
-    def ping(self) -> None:
-        """Raises Unavailable where the database does not answer."""
-        with self.reading() as connection:
-            connection.execute(text("SELECT 1"))

@@ -1,7 +1,7 @@
 """The tables; each row belongs to a tenant.
 
-What a person sent lies in `payloads`, apart from the decision and its trace, so that it can be
-erased alone. Migrations make the schema; a test holds that they make exactly this one.
+What a person sent lies in `payloads`, apart from the decision and its trace. Migrations make the
+schema; a test holds that they make exactly this one.
 """
 
 from sqlalchemy import (
@@ -19,6 +19,8 @@ from sqlalchemy import (
     text,
 )
 
+from core.document_limits import ID_LENGTH as DOCUMENT_ID_LENGTH
+from core.document_limits import TEXT_LENGTH, TITLE_LENGTH
 from core.store.columns import JsonText, Moment, Sequence, Word
 
 metadata = MetaData()
@@ -26,8 +28,6 @@ NAME_LENGTH = 100
 ID_LENGTH = 100
 PERSON_LENGTH = 200
 NOTE_LENGTH = 4000
-TITLE_LENGTH = 1000
-DOCUMENT_LENGTH = 1_000_000  # characters: a help article has some 5,000
 
 
 def _tenant(*, key: bool = False) -> Column[str]:
@@ -151,6 +151,8 @@ releases = Table(
     Column("name", Word(NAME_LENGTH), nullable=False),
     Column("digest", Word(ID_LENGTH), nullable=False),
     Column("registered_at", Moment, nullable=False),
+    Column("who", Word(PERSON_LENGTH)),  # None where training did it
+    Column("reason", Word(NOTE_LENGTH)),
     Index("releases_by_name", "tenant_id", "name", "seq"),
 )
 
@@ -208,9 +210,9 @@ documents = Table(
     _tenant(),
     Column("decision", Word(NAME_LENGTH), nullable=False),
     Column("corpus", Word(NAME_LENGTH), nullable=False),
-    Column("document", Word(PERSON_LENGTH), nullable=False),
+    Column("document", Word(DOCUMENT_ID_LENGTH), nullable=False),
     Column("title", Word(TITLE_LENGTH), nullable=False),
-    Column("text", Word(DOCUMENT_LENGTH), nullable=False),
+    Column("text", Word(TEXT_LENGTH), nullable=False),
     Column("content_hash", Word(ID_LENGTH), nullable=False),
     Column("source", Word(NAME_LENGTH), nullable=False),  # folder, api
     Column("state", Text, nullable=False),  # waiting, ready, deleted, failed
@@ -227,6 +229,29 @@ vectors = Table(
     Column("fingerprint", Word(), primary_key=True),
     Column("text_digest", Word(ID_LENGTH), primary_key=True),
     Column("vector", LargeBinary, nullable=False),  # float32, little-endian
+    Column("kept_at", Moment, nullable=False),
+)
+
+# The folder of a tenant's artifacts bears the mark of the one database whose rows name them.
+folder_marks = Table(
+    "folder_marks",
+    metadata,
+    _tenant(key=True),
+    Column("mark", Word(ID_LENGTH), nullable=False),
+)
+
+# What all scores of a run have in common, so that a row of `scores` is short.
+score_runs = Table(
+    "score_runs",
+    metadata,
+    Column("id", Sequence, primary_key=True, autoincrement=True),
+    _tenant(),
+    Column("decision", Word(NAME_LENGTH), nullable=False),
+    Column("release", Word(ID_LENGTH), nullable=False),
+    Column("scored_at", Moment, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+    Index("score_runs_by_release", "tenant_id", "decision", "release", "scored_at", unique=True),
+    sqlite_autoincrement=True,  # no other run gets the id of one that is gone
 )
 
 scores = Table(
@@ -238,10 +263,9 @@ scores = Table(
     Column("probability", Float, nullable=False),
     Column("outcome", Word(NAME_LENGTH), nullable=False),
     Column("features_digest", Word(ID_LENGTH), nullable=False),
-    Column("release", Word(ID_LENGTH), nullable=False),
-    Column("scored_at", Moment, nullable=False),
-    Column("expires_at", Moment, nullable=False),
-    Index("scores_by_expiry", "expires_at"),
+    Column("run", BigInteger, nullable=False),
+    Column("scored_at", Moment, nullable=False),  # of the run: a newer one is told by the row alone
+    sqlite_with_rowid=False,  # the key is written once, not in an index too
 )
 
 budget_days = Table(
@@ -273,6 +297,7 @@ jobs = Table(
     Column("kind", Word(NAME_LENGTH), nullable=False),
     Column("payload", JsonText, nullable=False),
     Column("content_hash", Word(ID_LENGTH), nullable=False),
+    Column("needs", Word()),  # the fingerprint of the only embedder that can do it, if any
     Column("state", Text, nullable=False),  # queued, running, done, failed, cancelled
     Column("priority", Integer, nullable=False),  # the greater first
     Column("tries", Integer, nullable=False),

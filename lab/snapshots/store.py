@@ -16,7 +16,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from core.clock import Clock
-from core.errors import Conflict, CorruptArtifact, InvalidDocument, NotFound
+from core.errors import CorruptArtifact, InvalidDocument
+from core.prefix import ByPrefix
 from core.spec import DecisionSpec
 from lab.point_in_time import EventTable
 from lab.snapshots.importing import Imported, import_table
@@ -27,7 +28,13 @@ from lab.snapshots.snapshot import BLOCK, Snapshot, corrupt
 MANIFEST = "manifest.json"
 PARTIAL = ".partial-"
 ABANDONED_S = 86_400  # no import takes a day
-_PREFIX = re.compile(r"[0-9a-f]{4,64}\Z")
+_NAMED = ByPrefix(
+    thing="snapshot",
+    listed_by="rung snapshots list",
+    unknown="RUNG-SNAPSHOT-UNKNOWN",
+    ambiguous="RUNG-SNAPSHOT-AMBIGUOUS",
+    least=4,
+)
 _TENANT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
 Progress = Callable[[str, int, int], None]
 
@@ -72,18 +79,11 @@ class SnapshotStore:
 
     def get(self, tenant_id: str, id_or_prefix: str) -> Snapshot:
         """Raises NotFound for none, Conflict for several, CorruptArtifact for a broken one."""
-        if not _PREFIX.match(id_or_prefix):
-            raise _unknown(id_or_prefix)
-        found = [name for name in self._ids(tenant_id) if name.startswith(id_or_prefix)]
-        if not found:
-            raise _unknown(id_or_prefix)
-        if len(found) > 1:
-            raise Conflict(
-                "RUNG-SNAPSHOT-AMBIGUOUS",
-                f"several snapshots begin with '{id_or_prefix}'",
-                way_out="Give more of its digits; `rung snapshots list` shows them.",
-            )
-        return self._open(self._folder(tenant_id) / found[0])
+
+        def beginning(digits: str) -> Sequence[str]:
+            return [name for name in self._ids(tenant_id) if name.startswith(digits)]
+
+        return self._open(self._folder(tenant_id) / _NAMED.only(id_or_prefix, beginning))
 
     def list(self, tenant_id: str, decision: str | None = None) -> Sequence[Manifest]:
         """The newest first."""
@@ -189,14 +189,6 @@ def _sha256(path: Path) -> str:
         while block := file.read(BLOCK):
             told.update(block)
     return told.hexdigest()
-
-
-def _unknown(prefix: str) -> NotFound:
-    return NotFound(
-        "RUNG-SNAPSHOT-UNKNOWN",
-        f"there is no snapshot '{prefix[:12]}'",
-        way_out="`rung snapshots list` shows those of this tenant; give 4 digits or more.",
-    )
 
 
 def _unwritable(folder: Path, error: OSError) -> InvalidDocument:

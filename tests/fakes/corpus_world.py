@@ -19,7 +19,7 @@ from tests.fakes.vector_cache import MemoryVectors
 from workers.embed import EmbedDocuments
 from workers.embedding import SharedEmbedder
 from workers.index import BuildIndex
-from workers.runner import JobRunner, Work
+from workers.runner import JobRunner
 
 WHICH = CorpusName(tenant_id="acme", decision="support", corpus="corpus")
 PLACE = (WHICH.tenant_id, WHICH.decision, WHICH.corpus)
@@ -55,15 +55,20 @@ class CorpusWorld:
         self.artifacts = ArtifactStore(folder / "artifacts", b"key")
         self.runner = self.runner_of(embedder)
 
-    def works(self, embedder: Callable[[], TextEmbedder]) -> tuple[Work, ...]:
-        shared = SharedEmbedder(embedder)
-        return (
-            EmbedDocuments(self.store, shared),
-            BuildIndex(self.store, self.artifacts, shared),
+    def shared(self, embedder: Callable[[], TextEmbedder] = HashingEmbedder) -> SharedEmbedder:
+        return SharedEmbedder(
+            embedder, fingerprint=lambda: embedder().fingerprint, now=self.store.now
         )
 
     def runner_of(self, embedder: Callable[[], TextEmbedder]) -> JobRunner:
-        return JobRunner(self.store, self.works(embedder))
+        return self.runner_with(self.shared(embedder))
+
+    def runner_with(self, shared: SharedEmbedder) -> JobRunner:
+        works = (
+            EmbedDocuments(self.store, shared),
+            BuildIndex(self.store, self.artifacts, shared),
+        )
+        return JobRunner(self.store, works, embedder=shared)
 
     def put(self, documents: dict[str, str], *, priority: int = FRESH) -> None:
         new = [NewDocument(id=name, title=name, text=text) for name, text in documents.items()]
@@ -83,7 +88,7 @@ class CorpusWorld:
                 return
             if not runner.run_next():
                 self.clock.advance(seconds=1)
-                self.ledger.sweep(runner.effects_of_failure)
+                runner.sweep()
         raise AssertionError("jobs are open for ever")
 
     def jobs(self, kind: str) -> list[Job]:

@@ -3,16 +3,15 @@
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 
 from core.jobs import Job, JobLedger
 from core.settings import Settings
-from core.store import Store
 from workers.beside import end_with_parent
 from workers.run import run_worker
 from workers.runner import Done, Report, Work
+from workers.works import Works, Workshop
 
 KIND = "note"
 
@@ -43,8 +42,8 @@ class NotingWork:
         return self.log.read_text().split() if self.log.exists() else []
 
 
-def only(work: Work) -> Callable[[Settings, Store], Sequence[Work]]:
-    return lambda settings, store: [work]
+def only(work: Work) -> Works:
+    return lambda settings, store: Workshop(works=[work])
 
 
 def enqueue_note(ledger: JobLedger, word: str) -> str:

@@ -80,8 +80,9 @@ class FakeService:
     """Every tenant has the decisions `support` and, of the same spec, `triage`.
 
     A message with "stolen" is blocked by a rule, one with "person" goes to a person, any other is
-    answered. While `gate` is unset, decisions wait; `fault` is raised instead of deciding. `specs`
-    holds what a decision has in place of the common spec.
+    answered. While `gate` is unset, decisions wait; `fault` is raised instead of deciding a message
+    that holds `faulty`. `specs` and `releases` hold what a decision and a release have in place of
+    the common spec.
     """
 
     def __init__(self, store: Store, clock: Clock) -> None:
@@ -90,19 +91,23 @@ class FakeService:
         self.gate = asyncio.Event()
         self.gate.set()
         self.fault: BaseException | None = None
+        self.faulty = ""
         self.begun = 0
         self.loaded = True
         self._spec = parse_spec(SPEC)
         self.specs: dict[str, DecisionSpec] = {}
+        self.releases: dict[str, DecisionSpec] = {}
 
     def names(self, tenant_id: str) -> Sequence[str]:
         return ["support", "triage"]
 
-    async def spec(self, tenant_id: str, name: str) -> DecisionSpec:
+    async def spec(self, tenant_id: str, name: str, release: str | None = None) -> DecisionSpec:
         if name not in self.names(tenant_id):
             raise NotFound(
                 "RUNG-DECISION-UNKNOWN", "there is no such decision", way_out="Ask for another."
             )
+        if release is not None:
+            return self.releases.get(release, self._spec)
         return self.specs.get(name, self._spec)
 
     async def decide(
@@ -112,7 +117,7 @@ class FakeService:
         admitted = spec.request.validate_facts(facts)
         self.begun += 1
         await self.gate.wait()
-        if self.fault:
+        if self.fault and self.faulty in str(admitted["message"]):
             raise self.fault
         decision = decided(tenant_id, name, str(admitted["message"]), self.clock.now())
         await asyncio.to_thread(
@@ -137,7 +142,7 @@ class FakeService:
         self.loaded = False
 
     def ready(self) -> Readiness:
-        self.store.ping()
+        self.store.live_decisions()
         return Readiness(store=True, loaded=self.loaded, newest=self.loaded)
 
 

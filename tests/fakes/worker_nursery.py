@@ -45,7 +45,10 @@ def hashing_works(seconds: float = 0.0) -> Works:
     def embedder() -> TextEmbedder:
         return WorkerEmbedder(seconds)
 
-    return lambda settings, store: works_with(settings, store, embedder)
+    def fingerprint() -> str:
+        return embedder().fingerprint
+
+    return lambda settings, store: works_with(settings, store, embedder, fingerprint)
 
 
 class Nursery:

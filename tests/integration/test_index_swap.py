@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Collection, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import pytest
 
 from core.artifacts import Artifact, ArtifactStore
 from core.contracts import Decision
+from core.errors import Unavailable
 from core.spec import parse_spec
 from core.store import Store
 from lab.fit_intent import fit_intent
@@ -19,9 +20,11 @@ from llm import ExtractiveDoor, Prompts
 from rankers.quality import QualityHead, QualityScorer
 from rankers.ranker import HybridRanker
 from rankers.retriever import Retriever
-from router.live import LOOK_AGAIN_S, QUIET_LOOK_S, Readiness
+from router.language import LanguageDetector
+from router.live import LOOK_AGAIN_S, QUIET_LOOK_S, LiveDecisions, Readiness
 from router.parts import RELEASE, LadderParts
 from router.policy import CostPolicy
+from router.rungs import Models
 from router.runtime import Runtime
 from router.support import SupportModel
 from rules.ruleset import RulesEngine
@@ -55,9 +58,11 @@ class SlowArtifacts(ArtifactStore):
         self._free = threading.Event()
         self._free.set()
 
-    def get(self, tenant_id: str, artifact_id: str, kind: str) -> Artifact:
+    def get(
+        self, tenant_id: str, artifact_id: str, kind: str, *, only: Collection[str] | None = None
+    ) -> Artifact:
         assert self._free.wait(60)
-        return super().get(tenant_id, artifact_id, kind)
+        return super().get(tenant_id, artifact_id, kind, only=only)
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -164,6 +169,20 @@ def serving(tmp_path: Path) -> Iterator[Serving]:
     made.store.close()
 
 
+class CountedLanguages:
+    """Which threads loaded a model of languages."""
+
+    def __init__(self) -> None:
+        self.loaded_in: list[threading.Thread] = []
+
+    def __call__(self) -> "CountedLanguages":
+        self.loaded_in.append(threading.current_thread())
+        return self
+
+    def classify(self, text: str) -> tuple[str, float]:
+        return "en", 1.0
+
+
 def run(talk: Callable[[], Coroutine[Any, Any, None]]) -> None:
     asyncio.run(talk())
 
@@ -173,6 +192,23 @@ async def a_look(serving: Serving) -> None:
     await asyncio.sleep(LOOK_AGAIN_S + 0.05)
     await serving.runtime.live("acme", "support")
     await serving.runtime.renewed()
+
+
+def test_what_is_written_of_an_earlier_release_can_be_asked_for(serving: Serving) -> None:
+    async def talk() -> None:
+        before = str(serving.store.live_release("acme", "support"))
+        files = parts(HashingEmbedder()).to_files()
+        files["decision.yaml"] = files["decision.yaml"].replace(b"block", b"hold")
+        serving.store.register_release(
+            "acme", "support", serving.world.artifacts.put("acme", RELEASE, files)
+        )
+        live = await serving.runtime.spec("acme", "support")
+        then = await serving.runtime.spec("acme", "support", before)
+        assert (list(live.outcomes), list(then.outcomes)) == (["hold"], ["block"])
+        with pytest.raises(Unavailable):
+            await serving.runtime.spec("acme", "support", "0" * 64)
+
+    run(talk)
 
 
 def test_a_new_index_is_swapped_in_and_named_in_the_trace(serving: Serving) -> None:
@@ -189,6 +225,36 @@ def test_a_new_index_is_swapped_in_and_named_in_the_trace(serving: Serving) -> N
         assert "soon" in found
         assert index == serving.world.index().identity[:12] != before.identity[:12]
         assert len(serving.doors) == 1  # the release was not loaded again for it
+
+    run(talk)
+
+
+def test_languages_are_loaded_once_beside_the_event_loop(serving: Serving) -> None:
+    languages = CountedLanguages()
+    decisions = LiveDecisions(
+        store=serving.store,
+        artifacts=serving.artifacts,
+        embedder=HashingEmbedder,
+        door=lambda parts, embedder: CountedDoor(),
+        models=Models(),
+        languages=LanguageDetector(languages),
+        clock=serving.clock,
+    )
+
+    async def talk() -> None:
+        await decisions.warm()
+        (thread,) = languages.loaded_in
+        assert thread is not threading.current_thread()
+        first = await decisions.get("acme", "support")
+        request = serving.runtime.request(first.spec, "acme", QUESTION)
+        assert (await first.ladder.decide(request)).language == "en"
+        serving.world.delete("arrival")
+        await asyncio.sleep(LOOK_AGAIN_S + 0.05)
+        second = await decisions.get("acme", "support")
+        assert second.ladder is not first.ladder
+        assert (await second.ladder.decide(request)).language == "en"
+        assert languages.loaded_in == [thread]
+        await decisions.close()
 
     run(talk)
 
@@ -289,7 +355,7 @@ def test_another_embedders_index_is_nothing_to_this_process(serving: Serving) ->
     async def talk() -> None:
         answered = await serving.ask()
         other = HashingEmbedder(salt="other ")
-        catch_up(serving.store, WHICH, other)
+        catch_up(serving.store, serving.artifacts, WHICH, other.fingerprint)
         serving.world.run(serving.world.runner_of(lambda: other))
         assert serving.world.row(other.fingerprint) is not None
         await a_look(serving)

@@ -146,7 +146,7 @@ def test_a_model_that_keeps_failing_is_left_alone_and_found_again() -> None:
 def test_no_secret_and_no_text_reach_logs_output_or_result(
     fault: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    caplog.set_level(logging.DEBUG, logger="llm")
+    caplog.set_level(logging.DEBUG, logger="rung.llm")
     with OpenAIServer(FAULTS[fault][0]) as server:
         result = asyncio.run(with_door(config_for(server, timeout_s=1.0), ask))
         assert server.received[0].headers["authorization"] == f"Bearer {KEY}"

@@ -12,7 +12,6 @@ from core.store.tables import (
     decisions,
     feedback,
     idempotency,
-    outbox,
     payloads,
     review_events,
     reviews,
@@ -83,10 +82,6 @@ class _Rows:
                 review_events, review_events.c.review_id == reviews.c.id
             )
             self.opened = Counter(connection.execute(opened).scalars())
-            sent = select(outbox.c.payload).where(outbox.c.topic == "decision")
-            self.messages = Counter(
-                str(payload["decision_id"]) for payload in connection.execute(sent).scalars()
-            )
 
 
 def _decision_of_key(rows: _Rows) -> dict[str, str]:
@@ -152,22 +147,17 @@ def _audit_feedback(rows: _Rows, told: Told, found: Audit) -> None:
 
 
 def _audit_parts(rows: _Rows, found: Audit) -> None:
-    """Decision, payload, message, and a review with its first event where a person is asked."""
+    """Decision, payload, and a review with its first event where a person is asked."""
     for decision_id, document in rows.decisions.items():
         asked = int(document["rung"] == "person")
         parts = (
             int(decision_id in rows.facts),
-            rows.messages[decision_id],
             rows.reviews[decision_id],
             rows.opened[decision_id],
         )
-        if parts != (1, 1, asked, asked):
+        if parts != (1, asked, asked):
             found.half_written.append(f"{decision_id} {parts}")
-    for name, ids in (
-        ("payload", rows.facts),
-        ("message", rows.messages),
-        ("review", rows.reviews),
-    ):
+    for name, ids in (("payload", rows.facts), ("review", rows.reviews)):
         found.phantom.extend(f"{name} of {i}" for i in ids if i not in rows.decisions)
     for row in rows.keys:
         if row.done and row.decision_id not in rows.decisions:

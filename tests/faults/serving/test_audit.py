@@ -8,7 +8,7 @@ from sqlalchemy import delete, insert, select
 from core.clock import SystemClock
 from core.contracts import Feedback
 from core.store import Claim, Store
-from core.store.tables import feedback, outbox, payloads
+from core.store.tables import feedback, payloads
 from tests.fakes.ledger_outside import Told
 from tests.fakes.service import NOW, decided
 from tests.faults.serving.audit import audit
@@ -69,7 +69,7 @@ def test_the_two_ledgers_differ(store: Store, told: Told, key: str, part: str, k
 
 @pytest.mark.parametrize(
     ("table", "kind"),
-    [(payloads, "half-written"), (outbox, "half-written"), (feedback, "missing")],
+    [(payloads, "half-written"), (feedback, "missing")],
 )
 def test_a_row_is_lost(store: Store, told: Told, table: object, kind: str) -> None:
     with store.writing() as connection:

@@ -13,10 +13,10 @@ from sqlalchemy import event, func, select
 from core.clock import SystemClock
 from core.errors import Unavailable
 from core.store import Store
-from core.store.tables import decisions, idempotency, outbox, payloads, reviews
+from core.store.tables import decisions, idempotency, payloads, reviews
 from tests.fakes.decisions import FACTS, full_decision
 
-TABLES = {"decisions": decisions, "payloads": payloads, "reviews": reviews, "outbox": outbox}
+TABLES = {"decisions": decisions, "payloads": payloads, "reviews": reviews}
 ROOT = Path(__file__).parents[3]
 
 
@@ -33,7 +33,7 @@ def counts(store: Store) -> dict[str, int]:
         }
 
 
-@pytest.mark.parametrize("table", ["payloads", "reviews", "review_events", "outbox"])
+@pytest.mark.parametrize("table", ["payloads", "reviews", "review_events"])
 def test_an_insert_that_fails_leaves_no_decision_and_the_claim_open(
     store: Store, table: str
 ) -> None:
@@ -156,4 +156,4 @@ def test_a_full_disk_refuses_writes_and_still_reads(store: Store) -> None:
             store.record_decision(full_decision(f"d{n}"), FACTS, review=True)
     assert store.decision("acme", "before") is not None
     found = counts(store)
-    assert found["decisions"] == found["payloads"] == found["outbox"] == found["reviews"] + 1
+    assert found["decisions"] == found["payloads"] == found["reviews"] + 1

@@ -14,11 +14,8 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from cli.bench_checks import bench_checks
 from cli.main import app
-from core.clock import SystemClock
 from lab.checks import CHECKS
-from lab.snapshots import SnapshotStore
 from tests.schemas import faults
 from tests.terminal import ROOT
 
@@ -143,12 +140,15 @@ def test_what_cannot_be_checked_is_refused(words: list[object], code: str, tmp_p
     assert told(tmp_path, *words, code=2)["error"]["code"] == code
 
 
-def test_the_bench_measures_every_check(simulated: Path, tmp_path: Path) -> None:
-    made = told(tmp_path, *asked(simulated))["snapshot"]
-    snapshot = SnapshotStore(tmp_path / "snapshots", SystemClock()).get("default", made)
-    content = bench_checks(LOANS, snapshot, lambda step, done, total: None)
+def test_the_bench_measures_every_check_and_leaves_no_snapshot(
+    simulated: Path, tmp_path: Path
+) -> None:
+    result = ended(tmp_path, "bench", "checks", *asked(simulated), "--json")
+    assert result.exit_code == 0, result.output
+    content = json.loads(result.stdout)
     assert faults("bench-checks", content) == []
     assert content["rows"] == 3000 and list(content["by_check"]) == [one.code for one in CHECKS]
+    assert not (tmp_path / "snapshots").exists()  # training takes the newest
 
 
 FRAME: dict[str, Any] = {

@@ -57,6 +57,13 @@ def enqueued(ledger: JobLedger, content: str = "hash", **options: Any) -> str:
     return ledger.enqueue("default", "embed_documents", payload, content, **options)
 
 
+def test_a_job_says_which_embedder_it_waits_for(home: Path, ledger: JobLedger) -> None:
+    job_id = enqueued(ledger, needs="minilm/384")
+    assert told(home, "show", job_id)["needs"] == "minilm/384"
+    assert "(for a worker that embeds by minilm/384)" in run(home, "list")
+    assert "needs        minilm/384" in run(home, "show", job_id)
+
+
 def test_list_show_and_what_a_person_reads(home: Path, ledger: JobLedger) -> None:
     first, second = enqueued(ledger, "a"), enqueued(ledger, "b")
     job = ledger.claim("default", first, LEASE)

@@ -159,7 +159,8 @@ def test_evaluate_decision(own_home: Path, tmp_path: Path, training: Training) -
 
 
 def test_bench_decide(own_home: Path) -> None:
-    measured = told(own_home, "bench", "decide", "--n", 20)
+    asked_nothing = {"RUNG_LLM_MODEL": "openai/dear", "RUNG_LLM_API_BASE": "no://such.place"}
+    measured = told(own_home, "bench", "decide", "--n", 20, env=asked_nothing)
     assert faults("bench-decide", measured) == []
     for way in ("in_process", "http"):
         assert [figures["n"] for figures in measured[way].values()] == [20, 20, 20]
@@ -168,6 +169,23 @@ def test_bench_decide(own_home: Path) -> None:
     # It works on a copy: neither its decisions nor its key are left behind.
     assert stored(own_home) == 0
     assert lines(own_home, "key", "list", "--json") == [{"keys": []}]
+
+
+def test_promote_where_it_loads(own_home: Path, training: Training) -> None:
+    """A release that reads a text is loaded over the indexes that are searched now."""
+    words = ("registry", "promote", training.trained["version"], "--json")
+    env = {"RUNG_HOME": str(own_home), "RUNG_ALLOW_DIRTY": "1"}
+    result = CliRunner().invoke(app, list(words), env=env)
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert faults("registry-promote", told) == []
+    assert told["before"] == told["release"] == training.trained["release"]
+    for place in (own_home / "artifacts").rglob("*"):
+        if place.is_file() and place.stat().st_size > 100_000:
+            place.write_bytes(b"cut short")
+    result = CliRunner().invoke(app, list(words), env=env)
+    assert result.exit_code == 2
+    assert json.loads(result.stdout)["error"]["code"] == "RUNG-ARTIFACT-CORRUPT"
 
 
 # --- figures on one's own files
@@ -202,6 +220,7 @@ def test_evaluate_router(tables: tuple[Path, Path], tmp_path: Path) -> None:
     words = ["evaluate", "router", "--train", train, "--test", test, "--json"]
     (plain,) = lines(tmp_path, *words)
     assert faults("evaluate-router", plain) == []
+    assert kept_models(tmp_path) == ["fp32"]  # what serves is measured, and no other embedder
     assert plain["n"] == 24 and not {key for key in plain if "scope" in key or "oos" in key}
     (scoped,) = lines(tmp_path, *words, "--out-of-scope", "none", "--slice", "channel")
     assert faults("evaluate-router", scoped) == []
@@ -213,9 +232,14 @@ def test_evaluate_router(tables: tuple[Path, Path], tmp_path: Path) -> None:
     }
 
 
+def kept_models(home: Path) -> list[str]:
+    return [path.name.split("-")[1][:4] for path in (home / "models").glob("*")]
+
+
 def test_evaluate_ranker(tmp_path: Path) -> None:
     collection(tmp_path)
     (told,) = lines(tmp_path, "evaluate", "ranker", "--beir", tmp_path, "--json")
+    assert kept_models(tmp_path) == ["fp32"]
     assert faults("evaluate-ranker", told) == []
     assert told["n_documents"] == len(THINGS) and told["n_queries"] == len(THINGS)
     assert told["promoted"] == ("learned" if told["uplift"]["ci_low"] > 0 else "hybrid")

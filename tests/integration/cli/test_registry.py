@@ -40,6 +40,7 @@ from lab.lineage import (
 from tests.fakes.clock import FixedClock
 from tests.schemas import faults
 from tests.terminal import run
+from tests.terminal import told as terminal_told
 
 CODE = CodeState(source_digest="c" * 64, revision="a" * 40, dirty=False)
 
@@ -221,7 +222,9 @@ def test_lineage_is_a_tree_that_ends_in_the_artifact(
     assert any(line.endswith("├── seed 1") for line in lines)
 
 
-@pytest.mark.parametrize("words", [("show",), ("lineage",), ("reproduce",), ("compare", "{}")])
+@pytest.mark.parametrize(
+    "words", [("show",), ("lineage",), ("reproduce",), ("promote",), ("compare", "{}")]
+)
 def test_an_id_that_is_none_or_anothers_is_refused(
     home: Home, versions: Mapping[str, Version], words: tuple[str, ...]
 ) -> None:
@@ -230,6 +233,29 @@ def test_an_id_that_is_none_or_anothers_is_refused(
     assert told(home, command, *first, "f00", code=2)["error"]["code"] == "RUNG-VERSION-ID"
     other = told(home, command, *first, mine, "--tenant", "other", code=2)
     assert other["error"]["code"] == "RUNG-VERSION-ID"
+
+
+def test_what_may_not_go_live_or_does_not_load_is_not_promoted(
+    home: Home, versions: Mapping[str, Version]
+) -> None:
+    dirty = Lineage.from_json(versions["dirty"].lineage)
+    trial = replace(_new(versions["dirty"]), id="1" * 64, reasons=(), trial=True)
+    lost = replace(_new(versions["old"]), id="2" * 64, artifact="a" * 64)
+    for other in (trial, lost):
+        home.store.register_version("default", other, promote=False)
+    assert dirty.code is not None and dirty.code.dirty
+    before = home.store.promotions("default", "support")
+    for prefix, code in (
+        (versions["dirty"].id, "RUNG-VERSION-REFUSED"),
+        (versions["unjudged"].id, "RUNG-VERSION-REFUSED"),
+        (trial.id, "RUNG-CODE-DIRTY"),  # this home is not for trials
+        (lost.id, "RUNG-ARTIFACT-UNKNOWN"),
+        (versions["old"].id, "RUNG-RELEASE-FORMAT"),  # no file of a release is in it
+    ):
+        assert told(home, "promote", prefix, code=2)["error"]["code"] == code
+    named = told(home, "promote", versions["old"].id, "--decision", "billing", code=2)
+    assert named["error"]["code"] == "RUNG-VERSION-OTHER"
+    assert home.store.promotions("default", "support") == before
 
 
 def test_an_evaluation_of_another_format_is_told(home: Home) -> None:
@@ -358,3 +384,33 @@ def test_what_was_trained_is_reproduced(tmp_path: Path, refunds: tuple[Path, Pat
     assert ended.returncode == 1
     assert f"not reproduced: {trained.artifact}, where {foreign}" in ended.stdout
     assert "training does not repeat itself" in ended.stdout
+
+
+def test_an_older_version_is_live_again(tmp_path: Path, refunds: tuple[Path, Path]) -> None:
+    home, (folder, table) = tmp_path / "home", refunds
+    facts = tmp_path / "facts.jsonl"
+    facts.write_text('{"amount": 491, "orders": 2}\n')
+    trained = []
+    for limit in (490, 495):
+        rules = RULES.replace("gt: 490", f"gt: {limit}").replace("amount: 491", "amount: 499")
+        (folder / "rules.yaml").write_text(rules)
+        trained.append(terminal_told(home, "train", folder, "--data", table))
+    older, newer = trained
+    assert terminal_told(home, "decide", "refunds", "--facts", facts)["release"] == newer["release"]
+    words = ("--decision", "refunds", "--reason", "declines too few")
+    content = terminal_told(home, "registry", "promote", older["version"][:10], *words)
+    assert faults("registry-promote", content) == []
+    assert (content["release"], content["before"]) == (older["release"], newer["release"])
+    decided = terminal_told(home, "decide", "refunds", "--facts", facts)
+    assert (decided["release"], decided["rung"]) == (older["release"], "rules")
+    listed = terminal_told(home, "registry", "list")["versions"]
+    assert [one["live"] for one in listed] == [False, True]
+    shown = terminal_told(home, "registry", "show", older["version"])
+    assert faults("registry-show", shown) == []
+    again, first = shown["promotions"]
+    assert again == {"at": content["promoted_at"], "who": content["who"], "reason": words[-1]}
+    assert (first["who"], first["reason"]) == (None, None)
+    readable = run(home, "registry", "show", older["version"]).stdout
+    assert f"by {content['who']}: declines too few" in readable and "by training" in readable
+    readable = run(home, "registry", "promote", newer["version"]).stdout
+    assert f"before it release {older['release'][:12]}" in readable

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from core.errors import Conflict, InvalidRequest, InvalidSettings, NotFound, Unauthorized
 from core.store import Store
@@ -25,6 +25,15 @@ def test_a_key_names_its_tenant_and_scopes(store: Store) -> None:
     assert (principal.tenant_id, principal.scopes) == ("acme", frozenset({"read", "decide"}))
     (listed,) = store.list_keys("acme")
     assert (listed.id, listed.name) == (principal.key_id, "app")
+
+
+def test_a_stored_scope_that_does_not_exist_allows_nothing(store: Store) -> None:
+    key = store.create_key("acme", "app", ["read"])
+    with store.writing() as connection:
+        connection.execute(update(api_keys).values(scopes=["all", "read"]))
+    assert store.verify_key(key).scopes == {"read"}
+    (listed,) = store.list_keys("acme")
+    assert listed.scopes == {"read"}
 
 
 def test_no_part_of_the_secret_is_stored(store: Store) -> None:

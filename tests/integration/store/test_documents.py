@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import Connection, select
@@ -22,12 +23,20 @@ from core.store.documents import (
     CorpusName,
     NewDocument,
     bump_revision,
+    forget_deletions,
     insert_tombstones,
     lock_corpus,
     make_ready,
     mark_failed,
 )
-from core.store.indexes import NewIndex, add_newer_index, newest_index
+from core.store.indexes import (
+    NewIndex,
+    add_newer_index,
+    forget_indexes,
+    judged_index,
+    named_indexes,
+    newest_index,
+)
 from core.store.tables import documents
 from tests.fakes.clock import FixedClock
 
@@ -271,16 +280,122 @@ def test_old_indexes_are_forgotten_and_what_a_version_names_is_not(
     for revision in range(1, 7):
         add(store, f"index {revision}", revision)
     add(store, "index 1", 1, "other space")
+    add(store, "old", 1, "abandoned space")
     lineage = {"indexes": {"corpus": "index 2"}}
     version = NewVersion(
         id="a" * 64, decision="support", step="s", artifact="r", evaluation="e", lineage=lineage
     )
-    store.register_version("acme", version, promote=False)
-    assert store.forget_indexes(keep=3) == {}  # a process may still load what is so young
+    store.register_version("acme", version, promote=True)
+
+    def forget() -> int:
+        before, abandoned = store.now() - timedelta(hours=1), {"abandoned space"}
+        with store.writing() as connection:
+            return forget_indexes(connection, WHICH, keep=3, abandoned=abandoned, before=before)
+
+    assert (forget(), forget()) == (1, 0)
     clock.advance(hours=2)
-    assert store.forget_indexes(keep=3) == {"acme": ["index 3"]}
-    assert store.forget_indexes(keep=3) == {}
-    assert index_of(store) == ("index 6", 6)
+    for revision in range(7, 10):
+        add(store, f"index {revision}", revision)
+    assert (forget(), forget()) == (5, 0)  # a process may still load what was replaced just now
+    clock.advance(hours=2)
+    assert (forget(), forget()) == (1, 0)
+    assert index_of(store) == ("index 9", 9)
+    with store.reading() as connection:
+        named = named_indexes(connection, "acme")
+        assert judged_index(connection, WHICH) == "index 2"
+        assert named_indexes(connection, "other") == set()
+    assert named == {"index 1", "index 2", "index 7", "index 8", "index 9"}
+
+
+# --- rows that nobody needs any more
+
+
+def failed(store: Store, seqs: Sequence[int]) -> None:
+    with store.writing() as connection:
+        mark_failed(connection, "acme", seqs, "it is poison")
+
+
+def test_a_document_that_fails_every_night_is_kept_once(store: Store) -> None:
+    ready(store, put(store, doc("a", "good")))
+    for night in range(30):
+        failed(store, put(store, doc("a", f"poison {night}"), doc("b", "poison")))
+    assert rows(store) == [("a", "ready"), ("a", "failed"), ("b", "failed")]
+    assert content(store) == {"a": "good"}
+    assert store.document(*PLACE, "a").text == "poison 29"
+    ready(store, put(store, doc("a", "better")))
+    assert rows(store) == [("b", "failed"), ("a", "ready")]
+
+
+def test_a_failure_that_another_transaction_holds_is_not_waited_for(store: Store) -> None:
+    if store.is_sqlite:
+        pytest.skip("SQLite has one writer")
+    failed(store, put(store, doc("a", "poison")))
+    with store.writing() as connection:
+        connection.execute(select(documents).with_for_update())
+        put(store, doc("a", "good"))
+    assert rows(store) == [("a", "failed"), ("a", "waiting")]
+
+
+def test_a_document_that_is_deleted_and_sent_again_has_one_tombstone(store: Store) -> None:
+    ready(store, put(store, doc("a"), doc("b")))
+    before = store.corpus_content(*PLACE)
+    for time in range(50):
+        remove_documents(store, WHICH, ["a"])
+        ready(store, put(store, doc("a", f"text {time}")))
+    assert sorted(rows(store)) == [("a", "deleted"), ("a", "ready"), ("b", "ready")]
+    assert store.deleted_since(*PLACE, before.deletions_through) == {"a"}
+    after = store.corpus_content(*PLACE)
+    remove_documents(store, WHICH, ["a"])
+    assert store.deleted_since(*PLACE, after.deletions_through) == {"a"}
+
+
+def test_a_tombstone_stays_while_an_index_needs_it(store: Store, clock: FixedClock) -> None:
+    """And that of a deletion over the API for ever: a folder must not bring the document back."""
+    put_documents(store, WHICH, [doc("kept")], source="folder", priority=BULK)
+    ready(store, put(store, doc("again"), doc("gone")))
+    sync_folder(store, WHICH, [doc("kept"), doc("vanished")])
+    sync_folder(store, WHICH, [doc("kept")])
+    remove_documents(store, WHICH, ["kept", "again", "gone"])
+    through = store.corpus_content(*PLACE).deletions_through
+    ready(store, put(store, doc("again"), doc("last")))
+    remove_documents(store, WHICH, ["last"])
+
+    def forget(known: int | None) -> int:
+        before = store.now() - timedelta(days=30)
+        return forget_deletions(store, WHICH, through=known, before=before)
+
+    def tombstones() -> set[str]:
+        return {name for name, state in rows(store) if state == "deleted"}
+
+    every = {"vanished", "kept", "again", "gone", "last"}
+    assert forget(through) == 0  # a process may answer by an index of before
+    clock.advance(days=31)
+    assert forget(0) == 0 and tombstones() == every
+    assert forget(through) == 2
+    assert tombstones() == {"kept", "gone", "last"}
+    assert content(store) == {"again": "text"}
+    assert sync_folder(store, WHICH, [doc("kept")]).accepted == 0
+    assert store.deleted_since(*PLACE, through) == {"last"}
+
+
+def test_a_deletion_is_never_taken_for_one_that_an_index_knows(
+    store: Store, clock: FixedClock
+) -> None:
+    """SQLite gives a row the number of the last one that is gone."""
+    ready(store, put(store, doc("a")))
+    for _ in range(2):
+        sync_folder(store, WHICH, [doc("vanished")])
+        sync_folder(store, WHICH, [])
+        known = store.corpus_content(*PLACE).deletions_through
+        clock.advance(days=31)
+        forget_deletions(store, WHICH, through=known, before=store.now())
+        remove_documents(store, WHICH, ["a"])
+        assert store.deleted_since(*PLACE, known) == {"a"}
+        known = store.corpus_content(*PLACE).deletions_through
+        ready(store, put(store, doc("a")))
+        remove_documents(store, WHICH, ["a"])
+        assert store.deleted_since(*PLACE, known) == {"a"}
+        ready(store, put(store, doc("a")))
 
 
 # --- races, which only a database with several writers has
@@ -335,3 +450,12 @@ def test_two_builds_end_at_once_in_the_wrong_order(store: Store) -> None:
     with store.reading() as connection:
         row = newest_index(connection, WHICH, "space")
     assert row is not None and row.revision == 8
+
+
+def test_pages_hold_each_document_once_whatever_its_id(store: Store) -> None:
+    names = ["B/2", "a", "a b", "a-b", "b", "é", "z" * 200, "a/b", "A"]
+    put(store, *map(doc, names))
+    seen: list[str] = []
+    while page := store.documents(*PLACE, limit=2, after=seen[-1] if seen else ""):
+        seen += [document.id for document in page]
+    assert sorted(seen) == sorted(names)

@@ -121,9 +121,11 @@ def test_many_claim_in_turn(ledger: JobLedger) -> None:
     assert order == [2] * 10 + [1] * 10 + [0] * 10
 
 
-@pytest.mark.parametrize("kinds", [["embed"], ["embed", "score"]])
+@pytest.mark.parametrize(
+    ("kinds", "embedder"), [(["embed"], None), (["embed", "score"], "embedder")]
+)
 def test_a_claim_in_a_long_queue_reads_it_in_order(
-    store: Store, ledger: JobLedger, kinds: list[str]
+    store: Store, ledger: JobLedger, kinds: list[str], embedder: str | None
 ) -> None:
     with store.writing() as connection:
         for number in range(1000):
@@ -142,7 +144,7 @@ def test_a_claim_in_a_long_queue_reads_it_in_order(
 
     event.listen(store._engine, "before_cursor_execute", note)
     try:
-        assert ledger.claim_next(kinds, LEASE)
+        assert ledger.claim_next(kinds, LEASE, embedder=embedder)
     finally:
         event.remove(store._engine, "before_cursor_execute", note)
     ((statement, values),) = [one for one in seen if one[0].lstrip().startswith("SELECT")]

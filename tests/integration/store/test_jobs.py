@@ -4,6 +4,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,8 +13,10 @@ from sqlalchemy import Connection
 from core.errors import Conflict, NotFound
 from core.jobs import Job, JobLedger, Outbox, Swept
 from core.jobs import enqueue as enqueue_in
+from core.jobs.cancel import cancel_job
 from core.jobs.ledger import BATCH
-from core.store import Store
+from core.store import Claim, Replay, Store
+from core.store.idempotency import Effects, completing
 from core.store.post import post
 from tests.fakes.clock import FixedClock
 
@@ -151,12 +154,40 @@ def test_the_sweeper_takes_over_from_the_dead(ledger: JobLedger, clock: FixedClo
     assert state(ledger, job_id)[0] == "failed"
 
 
-def test_a_lost_message_is_sent_again(ledger: JobLedger, clock: FixedClock) -> None:
-    enqueue(ledger)
-    assert ledger.sweep().woken == 0
-    clock.advance(seconds=30)
-    assert ledger.sweep().woken == 1
-    assert ledger.sweep().woken == 0
+def test_a_busy_queue_has_one_message_a_job(
+    store: Store, ledger: JobLedger, clock: FixedClock
+) -> None:
+    """However long its jobs wait for the one worker: a message more would wake nobody."""
+    for number in range(60):
+        enqueue(ledger, f"{number}")
+    while ledger.open_count():
+        job = ledger.claim_next(["embed"], LEASE)
+        assert job is not None
+        for _ in range(4):
+            clock.advance(seconds=1)
+            ledger.sweep()
+        ledger.finish(job)
+    assert len(Outbox(store).take(limit=10_000)) == 60
+
+
+def test_what_needs_an_embedder_is_for_its_workers_alone(
+    store: Store, ledger: JobLedger, clock: FixedClock
+) -> None:
+    needs = enqueue(ledger, "one", needs="e1", priority=9)
+    anybodys = enqueue(ledger, "any")
+    for embedder, left in ((None, 1), ("e1", 2), ("e2", 1)):
+        assert ledger.left_for(["embed"], embedder=embedder) == left
+    clock.advance(seconds=1)
+    job = ledger.claim_next(["embed"], LEASE, embedder="e2")
+    assert job is not None and (job.id, job.needs) == (anybodys, None)
+    assert not ledger.is_overdue(["embed"], timedelta(seconds=1), embedder="e2")
+    assert ledger.is_overdue(["embed"], timedelta(seconds=1), embedder="e1")
+    assert ledger.claim_next(["embed"], LEASE) is None
+    theirs = ledger.claim_next(["embed"], LEASE, embedder="e1")
+    assert theirs is not None and (theirs.id, theirs.needs) == (needs, "e1")
+    ledger.fail(theirs, "no network")
+    clock.advance(seconds=1)
+    assert [ledger.sweep(embedder=one).woken for one in (None, "e2", "e1")] == [0, 0, 1]
 
 
 def next_ids(ledger: JobLedger, kinds: list[str] | None = None) -> list[str]:
@@ -202,11 +233,20 @@ def test_what_is_put_off_is_claimed_and_woken_for_when_it_is_due(
 
 
 def test_a_long_queue_is_woken_for_in_turn_and_a_little_at_a_time(
-    ledger: JobLedger, clock: FixedClock
+    store: Store, ledger: JobLedger, clock: FixedClock
 ) -> None:
-    for number in range(BATCH + 20):
-        enqueue(ledger, f"{number}")
-    clock.advance(seconds=30)
+    with store.writing() as connection:
+        for number in range(BATCH + 20):
+            enqueue_in(
+                connection,
+                tenant_id="acme",
+                kind="embed",
+                payload={},
+                content_hash=f"{number}",
+                now=clock.now(),
+                wait=timedelta(seconds=5),
+            )
+    clock.advance(seconds=5)
     # Nobody claims, so that more messages would only pile up.
     assert [ledger.sweep().woken for _ in range(3)] == [BATCH, 0, 0]
     for _ in range(15):
@@ -291,6 +331,31 @@ def test_tried_again_by_hand(store: Store, ledger: JobLedger, clock: FixedClock)
     assert unknown.value.code == "RUNG-JOB-UNKNOWN"
 
 
+@pytest.mark.parametrize("verb", ["cancel", "retry"])
+def test_a_change_by_hand_completes_its_claim_or_changes_nothing(
+    store: Store, ledger: JobLedger, clock: FixedClock, verb: str
+) -> None:
+    def completing_by(claim: Claim | Replay) -> Effects[Job]:
+        assert isinstance(claim, Claim)
+        return completing(claim, store.now(), lambda job: {"state": job.state})
+
+    call = {"cancel": partial(cancel_job, ledger), "retry": ledger.retry}[verb]
+    job_id = enqueue(ledger)
+    if verb == "retry":
+        ledger.cancel("acme", job_id)
+    before = ledger.job("acme", job_id)
+    late = completing_by(store.claim_idempotency("acme", "k", "hash"))
+    clock.advance(minutes=5)
+    held = completing_by(store.claim_idempotency("acme", "k", "hash"))
+    with pytest.raises(Conflict) as caught:
+        call("acme", job_id, late)
+    assert caught.value.code == "RUNG-IDEMPOTENCY-LOST"
+    assert ledger.job("acme", job_id) == before
+    changed = call("acme", job_id, held)
+    replay = store.claim_idempotency("acme", "k", "hash")
+    assert replay == Replay(decision_id=None, response={"state": changed.state})
+
+
 def test_work_that_waits_as_another_job_is_not_tried_again(ledger: JobLedger) -> None:
     first = enqueue(ledger)
     ledger.cancel("acme", first)
@@ -367,20 +432,20 @@ def test_many_workers_share_the_jobs_without_one_twice(ledger: JobLedger) -> Non
     assert sorted(done) == sorted(ids)
 
 
-def test_a_job_for_another_worker_is_given_back_without_a_try(
+def test_a_job_that_waits_for_another_is_put_off_without_a_try(
     ledger: JobLedger, clock: FixedClock
 ) -> None:
     job_id = enqueue(ledger, max_tries=1)
     for _ in range(3):  # more often than it has tries
         job = claimed(ledger, job_id)
-        ledger.release(job, "it waits for another")
+        ledger.put_off(job, "it waits for another")
         assert state(ledger, job_id) == ("queued", 0, "it waits for another")
         assert ledger.claim_next(["embed"], LEASE) is None
-        clock.advance(seconds=4)
+        clock.advance(seconds=1)
         assert ledger.claim_next(["embed"], LEASE) is None
         clock.advance(seconds=1)
         assert ledger.sweep() == Swept(requeued=0, failed=0, woken=1)
     with pytest.raises(Conflict):
-        ledger.release(job, "by whoever has it no longer")
+        ledger.put_off(job, "by whoever has it no longer")
     ledger.finish(claimed(ledger, job_id))
     assert state(ledger, job_id)[:2] == ("done", 1)

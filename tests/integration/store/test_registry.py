@@ -53,6 +53,29 @@ def test_promotion_makes_the_artifact_live(store: Store, clock: FixedClock) -> N
     assert again == replace(first, promoted_at=clock.now())
 
 
+def test_a_promotion_later_on_is_told_with_who_and_why(store: Store, clock: FixedClock) -> None:
+    first = store.register_version("acme", new("one"), promote=True)
+    clock.advance(hours=1)
+    second = store.register_version("acme", new("two"), promote=True)
+    clock.advance(hours=1)
+    again = store.promote_version("acme", first, who="ann", reason="the newer one is worse")
+    assert again == store.version("acme", first.id) == replace(first, promoted_at=clock.now())
+    assert store.live_release("acme", "support") == first.artifact
+    told = [(one.digest, one.who, one.reason) for one in store.promotions("acme", "support")]
+    assert told == [
+        (first.artifact, "ann", "the newer one is worse"),
+        (second.artifact, None, None),
+        (first.artifact, None, None),
+    ]
+    assert store.promotions("acme", "support")[0].registered_at == clock.now()
+    assert store.promotions("other", "support") == store.promotions("acme", "billing") == ()
+    refused = store.register_version("acme", new("three", reasons=(WHY,)), promote=False)
+    with pytest.raises(Conflict) as caught:
+        store.promote_version("acme", refused, who="ann", reason=None)
+    assert caught.value.code == "RUNG-VERSION-REFUSED"
+    assert len(store.promotions("acme", "support")) == 3
+
+
 def test_indexes_advance_with_the_release_and_not_without_it(store: Store) -> None:
     which = CorpusName(tenant_id="acme", decision="support", corpus="articles")
 

@@ -1,5 +1,6 @@
 """The queue for people: one at a time, nothing lost, and an outcome is feedback."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -7,13 +8,14 @@ import pytest
 
 from core.contracts import ANSWER
 from core.errors import Conflict, InvalidRequest, NotFound
-from core.store import Candidate, ReviewItem, Store
+from core.store import Candidate, Claim, Replay, ReviewItem, Store
+from core.store.idempotency import Effects, completing
 from tests.fakes.clock import FixedClock
 from tests.fakes.decisions import FACTS, full_decision
 
 
-def opened(store: Store, id: str = "d1", **options: Any) -> ReviewItem:
-    store.record_decision(full_decision(id), FACTS, review=True, **options)
+def opened(store: Store, id: str = "d1") -> ReviewItem:
+    store.record_decision(full_decision(id), FACTS, review=True)
     return next(item for item in store.reviews("acme") if item.decision_id == id)
 
 
@@ -94,15 +96,16 @@ def test_a_snooze_ends_by_itself_and_moves_no_term(store: Store, clock: FixedClo
             store.snooze_review("acme", item.id, "ann", late)
 
 
-def test_pages_hold_each_once_in_the_order_of_their_terms(store: Store) -> None:
-    terms = [3, 1, 2, 1, 5, 1, 4]
-    for place, hours in enumerate(terms):
-        opened(store, f"d{place}", review_within=timedelta(hours=hours))
+def test_pages_hold_each_once_in_the_order_of_their_terms(store: Store, clock: FixedClock) -> None:
+    pauses = [0, 1, 0, 2, 1, 0, 0]
+    for place, hours in enumerate(pauses):
+        clock.advance(hours=hours)
+        opened(store, f"d{place}")
     seen: list[ReviewItem] = []
     while page := store.reviews("acme", limit=3, after=seen[-1].id if seen else None):
         seen += page
     assert [item.due_at for item in seen] == sorted(item.due_at for item in seen)
-    assert sorted(item.decision_id for item in seen) == [f"d{n}" for n in range(len(terms))]
+    assert sorted(item.decision_id for item in seen) == [f"d{n}" for n in range(len(pauses))]
 
 
 @pytest.mark.parametrize("state", ["open", "claimed", "snoozed", "resolved"])
@@ -114,6 +117,39 @@ def test_each_state_lists_its_own(store: Store, clock: FixedClock, state: Any) -
     store.snooze_review("acme", items["snoozed"].id, "ann", clock.now() + timedelta(hours=1))
     store.resolve_review("acme", items["resolved"].id, "ann", "block")
     assert [item.id for item in store.reviews("acme", state)] == [items[state].id]
+
+
+CHANGES: dict[str, Callable[[Store, str, Effects[ReviewItem] | None], ReviewItem]] = {
+    "claim": lambda store, id, effects: store.claim_review("acme", id, "ann", effects=effects),
+    "resolve": lambda store, id, effects: store.resolve_review(
+        "acme", id, "ann", "block", effects=effects
+    ),
+    "snooze": lambda store, id, effects: store.snooze_review(
+        "acme", id, "ann", store.now() + timedelta(hours=1), effects=effects
+    ),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_change_completes_its_claim_or_changes_nothing(
+    store: Store, clock: FixedClock, change: Any
+) -> None:
+    def completing_by(claim: Claim | Replay) -> Effects[ReviewItem]:
+        assert isinstance(claim, Claim)
+        return completing(claim, store.now(), lambda item: {"state": item.state})
+
+    item = opened(store)
+    late = completing_by(store.claim_idempotency("acme", "k", "hash"))
+    clock.advance(minutes=5)
+    held = completing_by(store.claim_idempotency("acme", "k", "hash"))
+    with pytest.raises(Conflict) as caught:
+        change(store, item.id, late)
+    assert caught.value.code == "RUNG-IDEMPOTENCY-LOST"
+    assert store.review("acme", item.id) == item
+    assert len(store.review_events("acme", item.id)) == 1
+    changed = change(store, item.id, held)
+    replay = store.claim_idempotency("acme", "k", "hash")
+    assert replay == Replay(decision_id=None, response={"state": changed.state})
 
 
 def test_an_unknown_one_is_not_found(store: Store) -> None:

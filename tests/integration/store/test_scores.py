@@ -5,10 +5,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import select
 
 from core.errors import InvalidRequest, Unavailable
 from core.store import Store
 from core.store.scores import KEPT_AFTER_EXPIRY, ROWS_A_TRANSACTION, ScoredRows
+from core.store.tables import score_runs
 from tests.fakes.clock import FixedClock
 
 AT = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -51,6 +53,18 @@ def test_of_one_key_the_last_row_and_the_newest_run_stand(store: Store) -> None:
     assert store.scores("acme", "loans", ["a"])["a"].probability == 0.9
 
 
+def test_each_score_says_its_own_run(store: Store) -> None:
+    """A job that is run again after another release went live has the moment of its first try."""
+    store.keep_scores("acme", "loans", rows(["a", "b"]))
+    store.keep_scores("acme", "loans", replace(rows(["b", "c"]), release="r2"))
+    store.keep_scores("acme", "loans", rows(["d"]))  # the first run goes on
+    store.keep_scores("other", "loans", rows(["a"], AT + DAY))
+    found = store.scores("acme", "loans", list("abcd"))
+    assert {key: one.release for key, one in found.items()} == dict(a="r1", b="r2", c="r2", d="r1")
+    assert {one.scored_at for one in found.values()} == {AT}
+    assert store.scores("other", "loans", ["a"])["a"].expires_at == AT + 2 * DAY
+
+
 def test_more_than_one_transaction(store: Store) -> None:
     keys = [f"k{number}" for number in range(12_345)]
     assert store.keep_scores("acme", "loans", rows(keys)) == 12_345
@@ -91,6 +105,30 @@ def test_what_is_long_over_is_forgotten(store: Store, clock: FixedClock) -> None
     assert store.prune_scores() == len(keys) + 1
     assert store.scores("acme", "loans", ["new", *keys]).keys() == {"new"}
     assert not store.scores("other", "loans", ["old"])
+
+
+def test_what_a_newer_run_has_overtaken_is_not_forgotten(store: Store, clock: FixedClock) -> None:
+    keys = [f"k{n:05}" for n in range(2 * ROWS_A_TRANSACTION)]
+    store.keep_scores("acme", "loans", rows(keys))
+    store.keep_scores("acme", "others", rows(keys[:1], AT + DAY))
+    store.keep_scores("acme", "loans", rows(keys[1:-1], AT + DAY, outcome="pass"))
+    clock.advance(days=1 + KEPT_AFTER_EXPIRY.days, seconds=1)
+    assert store.prune_scores() == 2
+    found = store.scores("acme", "loans", keys)
+    assert list(found) == keys[1:-1] and {one.outcome for one in found.values()} == {"pass"}
+    assert store.prune_scores() == 0
+    clock.advance(days=1)
+    assert store.prune_scores() == len(keys) - 1
+    with store.reading() as connection:
+        assert connection.execute(select(score_runs)).all() == []
+
+
+def test_what_would_be_forgotten_at_once_is_not_kept(store: Store, clock: FixedClock) -> None:
+    clock.advance(days=1 + KEPT_AFTER_EXPIRY.days)
+    assert store.keep_scores("acme", "loans", rows(["a"])) == 1
+    clock.advance(seconds=1)
+    assert store.keep_scores("acme", "loans", rows(["b"])) == 0
+    assert store.scores("acme", "loans", ["a", "b"]).keys() == {"a"}
 
 
 def test_hidden_keys_are_pseudonyms_of_their_tenant(store: Store) -> None:

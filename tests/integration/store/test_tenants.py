@@ -32,7 +32,6 @@ from tests.fakes.decisions import FACTS, full_decision, told
 STORE_WIDE = {
     "open",
     "close",
-    "ping",
     "after_fork",
     "now",
     "is_sqlite",
@@ -42,21 +41,22 @@ STORE_WIDE = {
     "live_decisions",  # for a process that loads them all
     "prune_idempotency",
     "prune_scores",
-    "forget_indexes",  # tells by tenant what it forgot
     "score_keys",  # how a tenant's keys are stored; reads no row
     "abandon",
+    "complete_claim",
     "record_decision",
 }
 LEDGER_WIDE = {
     "claim_next",
     "renew",
     "finish",
-    "release",
+    "put_off",
     "fail",
     "sweep",
     "prune",
     "open_count",
     "is_overdue",
+    "left_for",
 }
 CORPUS = CorpusName(tenant_id="acme", decision="support", corpus="corpus")
 
@@ -147,6 +147,8 @@ READS: dict[str, Callable[[Store, str, Ids], Any]] = {
     "review_events": lambda s, tenant, ids: s.review_events(tenant, ids.review),
     "list_keys": lambda s, tenant, ids: s.list_keys(tenant),
     "live_release": lambda s, tenant, ids: s.live_release(tenant, "support"),
+    "release_in_force": lambda s, tenant, ids: s.release_in_force(tenant, "support"),
+    "promotions": lambda s, tenant, ids: s.promotions(tenant, "support"),
     "decision_names": lambda s, tenant, ids: s.decision_names(tenant),
     "current_indexes": lambda s, tenant, ids: s.current_indexes(tenant, "support", "embedder"),
     "indexes_of": lambda s, tenant, ids: s.indexes_of(tenant, "support", "corpus"),
@@ -156,6 +158,7 @@ READS: dict[str, Callable[[Store, str, Ids], Any]] = {
     ),
     "document": lambda s, tenant, ids: s.document(tenant, "support", "corpus", "ready"),
     "document_rows": lambda s, tenant, ids: s.document_rows(tenant, ids.documents),
+    "documents": lambda s, tenant, ids: s.documents(tenant, "support", "corpus"),
     "failed_documents": lambda s, tenant, ids: s.failed_documents(tenant, "support", "corpus"),
     "deleted_since": lambda s, tenant, ids: s.deleted_since(tenant, "support", "corpus", 0),
     "scores": lambda s, tenant, ids: s.scores(tenant, "support", ["customer"]),
@@ -182,6 +185,9 @@ WRITES: dict[str, Callable[[Store, str, Ids], Any]] = {
     "register_version": lambda s, tenant, ids: s.register_version(
         tenant, a_version("evil"), promote=True
     ),
+    "promote_version": lambda s, tenant, ids: s.promote_version(
+        tenant, s.version(tenant, "a" * 64), who="eve", reason=None
+    ),
     "record_events": lambda s, tenant, ids: str(s.record_events(tenant, "customer", [an_event(s)])),
 }
 LEDGER_READS: dict[str, Callable[[JobLedger, str, Ids], Any]] = {
@@ -189,6 +195,7 @@ LEDGER_READS: dict[str, Callable[[JobLedger, str, Ids], Any]] = {
     "find": lambda ledger, tenant, ids: seen(lambda: ledger.find(tenant, ids.job)),
     "jobs": lambda ledger, tenant, ids: ledger.jobs(tenant),
     "open_jobs": lambda ledger, tenant, ids: ledger.open_jobs(tenant, "embed"),
+    "oldest_due_at": lambda ledger, tenant, ids: ledger.oldest_due_at(tenant),
     "counts": lambda ledger, tenant, ids: any(ledger.counts(tenant).values()),
 }
 LEDGER_WRITES: dict[str, Callable[[JobLedger, str, Ids], Any]] = {
@@ -224,7 +231,12 @@ def test_another_tenant_reads_what_a_stranger_does(store: Store, owned: Ids, nam
     other = seen(lambda: read(store, "other", owned))
     assert other == seen(lambda: read(store, "nobody at all", owned))
     assert other != seen(lambda: read(store, "acme", owned))
-    unknown = ("RUNG-REVIEW-ID", "RUNG-VERSION-ID", "RUNG-DOCUMENT-UNKNOWN")
+    unknown = (
+        "RUNG-REVIEW-ID",
+        "RUNG-VERSION-ID",
+        "RUNG-DOCUMENT-UNKNOWN",
+        "RUNG-DECISION-UNKNOWN",
+    )
     assert not other or other in unknown
 
 

@@ -2,7 +2,7 @@
 
 import errno
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,11 @@ from core.contracts import Json
 from core.embedding import TextEmbedder
 from core.errors import InvalidDocument
 from core.jobs import Job
-from core.jobs.corpus_jobs import FRESH, enqueue_build, promote_judged
+from core.jobs.corpus_jobs import BULK, FRESH, earlier_build, enqueue_build, promote_judged
 from core.store import Store
 from core.store.documents import NewDocument
-from core.store.indexes import NewIndex
+from core.store.indexes import NewIndex, add_index
+from rankers.corpora import put_index
 from tests.fakes.clock import FixedClock
 from tests.fakes.corpus_world import (
     PLACE,
@@ -28,7 +29,6 @@ from tests.fakes.corpus_world import (
 )
 from tests.fakes.hashing_embedder import HashingEmbedder
 from workers.catch_up import catch_up
-from workers.embedding import SharedEmbedder
 from workers.index import BuildIndex
 from workers.runner import LEASE, JobRunner
 
@@ -54,10 +54,21 @@ def test_a_burst_is_one_build(world: CorpusWorld) -> None:
     while world.jobs("embed_documents")[-1].state != "done":
         world.runner.run_next()
     world.run()
-    results = [job.result for job in world.jobs("build_index")]
-    built = [result for result in results if result and "artifact" in result]
-    assert len(results) == 6 and len(built) == 1
+    (build,) = world.jobs("build_index")
+    assert build.payload["revision"] == 6 and build.tries == 1
     assert len(world.held()) == 6
+
+
+def test_a_build_that_waits_is_as_urgent_as_the_most_urgent_change(world: CorpusWorld) -> None:
+    world.put_bulk({"a": "one"})
+    world.runner.run_next()
+    (before,) = world.jobs("build_index")
+    world.put({"b": "two"}, priority=FRESH)
+    world.runner.run_next()
+    (build,) = world.jobs("build_index")
+    assert (before.id, before.priority, build.priority) == (build.id, BULK, FRESH)
+    world.run()
+    assert set(world.held()) == {"a", "b"}
 
 
 def test_only_what_is_new_is_embedded(store: Store, clock: FixedClock, tmp_path: Path) -> None:
@@ -88,10 +99,11 @@ def test_a_build_tells_one_count_that_grows_through_embedding_and_linking(
     world.put({"a": "one", "b": "two", "c": "three"})
     world.runner.run_next()
     world.clock.advance(seconds=1)
-    job = world.ledger.claim_next(["build_index"], LEASE)
+    own = HashingEmbedder().fingerprint
+    job = world.ledger.claim_next(["build_index"], LEASE, embedder=own)
     assert job is not None
     told: list[tuple[int, int | None]] = []
-    build = BuildIndex(world.store, world.artifacts, SharedEmbedder(HashingEmbedder))
+    build = BuildIndex(world.store, world.artifacts, world.shared())
     build.run(job, lambda done, total: told.append((done, total)))
     # Three texts, whose vectors are there already, then three chunks, then their words.
     assert told == [(3, 6), (6, 6), (6, 6)]
@@ -132,11 +144,17 @@ def test_any_sequence_ends_in_the_index_of_an_undisturbed_build(
 # --- races
 
 
+def interrupted(world: CorpusWorld, meanwhile: Callable[[], object]) -> JobRunner:
+    work = Interrupted(world, meanwhile)
+    return JobRunner(world.store, [work], embedder=work.embedder)
+
+
 class Interrupted(BuildIndex):
     """Does something else once, between reading the corpus and putting the index in force."""
 
     def __init__(self, world: CorpusWorld, meanwhile: Any) -> None:
-        super().__init__(world.store, world.artifacts, SharedEmbedder(HashingEmbedder))
+        self.embedder = world.shared()
+        super().__init__(world.store, world.artifacts, self.embedder)
         self._meanwhile = meanwhile
 
     def _build(self, *words: Any) -> Any:
@@ -155,7 +173,7 @@ def test_what_is_put_during_a_build_is_in_the_next(world: CorpusWorld) -> None:
         world.put({"b": "two"})
         world.runner.run_next()
 
-    JobRunner(world.store, [Interrupted(world, put)]).run_next()
+    interrupted(world, put).run_next()
     assert set(world.held()) == {"a"}
     world.run()
     assert set(world.held()) == {"a", "b"}
@@ -167,23 +185,86 @@ def test_a_slow_build_does_not_replace_a_newer_index(world: CorpusWorld) -> None
     world.clock.advance(seconds=1)
 
     def overtaken() -> None:
+        """By training, which has built the same corpus itself."""
         world.put({"b": "two"})
         world.runner.run_next()
-        world.clock.advance(seconds=1)
-        world.runner.run_next()
-        assert set(world.held()) == {"a", "b"}
+        built = undisturbed({"a": "one", "b": "two"})
+        artifact = put_index(world.artifacts, WHICH.tenant_id, built)
+        new = NewIndex(artifact_id=artifact, fingerprint=built.fingerprint)
+        with world.store.writing() as connection:
+            add_index(connection, WHICH, new, revision=2, through=0, now=world.store.now())
 
-    JobRunner(world.store, [Interrupted(world, overtaken)]).run_next()
+    interrupted(world, overtaken).run_next()
     assert set(world.held()) == {"a", "b"}
     world.run()
     assert set(world.held()) == {"a", "b"}
+
+
+def test_a_corpus_is_built_once_at_a_time_and_then_with_all_that_has_changed(
+    world: CorpusWorld,
+) -> None:
+    """Three edits seconds apart, while three workers idle."""
+    world.put({"a": "one"})
+    world.runner.run_next()
+    world.clock.advance(seconds=1)
+
+    def edited() -> None:
+        for name, text in (("b", "two"), ("c", "three")):
+            world.put({name: text})
+            while any([world.runner.run_next(), world.runner_of(HashingEmbedder).run_next()]):
+                pass
+            world.clock.advance(seconds=3)
+
+    interrupted(world, edited).run_next()
+    first, second = world.jobs("build_index")
+    assert set(world.held()) == {"a"}
+    assert (first.state, second.state, second.tries) == ("done", "queued", 0)
+    assert second.reason == "another build of the same corpus is running"
+    assert second.payload["revision"] == 3
+    world.run()
+    assert set(world.held()) == {"a", "b", "c"}
+    ended = [(job.tries, job.reason) for job in world.jobs("build_index")]
+    assert ended == [(1, None)] * 2
+
+
+def test_a_build_waits_for_none_whose_worker_is_dead(world: CorpusWorld) -> None:
+    world.put({"a": "one"})
+    world.runner.run_next()
+    world.clock.advance(seconds=1)
+    own = HashingEmbedder().fingerprint
+    dead = world.ledger.claim_next(["build_index"], LEASE, embedder=own)
+    assert dead is not None
+    world.put({"b": "two"})
+    world.runner.run_next()
+    world.clock.advance(seconds=LEASE.total_seconds())
+    later = world.ledger.claim_next(["build_index"], LEASE, embedder=own)
+    assert later is not None and later.id != dead.id
+    assert not earlier_build(world.store, later)
+
+
+def test_of_two_builds_never_both_wait(world: CorpusWorld) -> None:
+    now = world.store.now()
+    own = HashingEmbedder().fingerprint
+    with world.store.writing() as connection:
+        for revision, needs in ((1, None), (2, own), (3, own), (4, "another")):
+            enqueue_build(connection, WHICH, revision, priority=FRESH, now=now, fingerprint=needs)
+    world.clock.advance(seconds=1)
+    claimed = [  # all at one moment
+        world.ledger.claim("acme", job.id, LEASE) for job in world.jobs("build_index")
+    ]
+    waiting = {job.id for job in claimed if job and earlier_build(world.store, job)}
+    first = min(job.id for job in claimed if job)
+    assert first not in waiting and len(waiting) >= 2
+    other = next(job for job in claimed if job and job.needs == "another")
+    anybodys = next(job for job in claimed if job and job.needs is None)
+    assert (other.id in waiting) == (anybodys.id < other.id)
 
 
 def test_what_is_deleted_during_a_build_stays_hidden(world: CorpusWorld) -> None:
     world.put({"a": "one", "b": "two"})
     world.runner.run_next()
     world.clock.advance(seconds=1)
-    JobRunner(world.store, [Interrupted(world, lambda: world.delete("a"))]).run_next()
+    interrupted(world, lambda: world.delete("a")).run_next()
     row = world.row()
     assert row is not None and set(world.held()) == {"a", "b"}
     assert world.store.deleted_since(*PLACE, row.deletions_through) == {"a"}
@@ -210,8 +291,8 @@ def test_training_asks_for_a_build_that_nobody_can_be_ending(world: CorpusWorld)
     for further in (1, 2):
         with world.store.writing() as connection:
             assert not promote_judged(connection, WHICH, new, index, world.store.now())
-        asked = world.ledger.open_jobs(WHICH.tenant_id, "build_index")
-        assert len(asked) == 1 + further and before in asked
+        (asked,) = world.ledger.open_jobs(WHICH.tenant_id, "build_index")
+        assert asked.id == before.id and asked.payload["revision"] == 1 + further
     world.run()
     assert world.held() == {"a": "one", "sent": "two"}
 
@@ -349,8 +430,8 @@ def test_a_new_embedder_gets_an_index_beside_the_one_in_force(world: CorpusWorld
     world.run()
     before = world.row()
     other = HashingEmbedder(salt="other ")
-    assert catch_up(world.store, WHICH, other)
-    assert catch_up(world.store, WHICH, other)  # asked twice, done once
+    assert catch_up(world.store, world.artifacts, WHICH, other.fingerprint)
+    assert not catch_up(world.store, world.artifacts, WHICH, other.fingerprint)  # it waits
     assert len(world.jobs("embed_documents")) == 2
     world.run(world.runner_of(lambda: other))
     built = world.row(other.fingerprint)
@@ -360,7 +441,7 @@ def test_a_new_embedder_gets_an_index_beside_the_one_in_force(world: CorpusWorld
     compared: Any = built.report["compared"]
     assert (compared["same_space"], compared["documents_added"]) == (False, 0)
     assert compared["same_first"]["n"] == 12
-    assert not catch_up(world.store, WHICH, other)
+    assert not catch_up(world.store, world.artifacts, WHICH, other.fingerprint)
 
 
 def test_an_index_of_another_embedder_cannot_be_loaded(world: CorpusWorld) -> None:

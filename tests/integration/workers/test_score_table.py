@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import os
 import random
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from sqlalchemy import text
 
 from core.errors import Conflict, InvalidDocument, InvalidRequest, NotFound, Unavailable
 from core.identity.pseudonym import pseudonym
@@ -221,10 +223,39 @@ def test_what_cannot_be_scored_is_told_and_leaves_nothing(
     assert out.read_bytes() == before  # the same bytes each time
 
 
+def test_where_the_store_fails_the_output_is_not_put(
+    world: ScoredTable, told: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    written = with_scores(KEYED, key="customer")
+    world.release(written)
+    rows = [row | {"customer": row.get("customer") or "nobody"} for row in told]
+    table, out = parquet(tmp_path / "rows.parquet", parse_spec(written), rows), tmp_path / "out.csv"
+    with world.store.writing() as connection:
+        connection.execute(text("DROP TABLE scores"))
+    with pytest.raises(Unavailable, match="RUNG-STORE-UNAVAILABLE"):
+        world.scored(table, out)
+    assert list(tmp_path.glob("*out.csv*")) == []
+    world.scored(table, out, keep=False)
+
+
 def row_of(key: str) -> Any:
     row = [[key], [0.5], ["hold"], ["rules"], ["r"], [None], [None], [None], [None]]
     arrays = [pa.array(v, f.type) for v, f in zip(row, SCHEMA, strict=True)]
     return pa.record_batch(arrays, schema=SCHEMA)
+
+
+def test_the_output_is_on_the_disk_under_its_name_when_it_is_done(tmp_path: Path) -> None:
+    out, synced = tmp_path / "scores.csv", []
+
+    def sync(handle: int) -> None:
+        synced.append((Path(os.readlink(f"/proc/self/fd/{handle}")), out.exists()))
+        os.fsync(handle)
+
+    with Output(out, overwrite=False, sync=sync) as output:
+        output.write(row_of("c"))
+    (file, before), (folder, after) = synced
+    assert (file.parent, before) == (tmp_path, False)
+    assert (folder, after) == (tmp_path, True)
 
 
 def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from core.jobs.corpus_jobs import ABANDONED, kept_up
-from core.jobs.ledger import PASSED_ON
+from core.jobs import Outbox
+from core.jobs.corpus_jobs import ABANDONED, FRESH, kept_up
+from core.jobs.ledger import BATCH
 from core.store.indexes import IndexRow
 from tests.fakes.corpus_world import PLACE, WHICH, CorpusWorld
 from tests.fakes.hashing_embedder import HashingEmbedder
 from workers.catch_up import catch_up
-from workers.embedding import SharedEmbedder
 from workers.index import BuildIndex
 from workers.runner import JobRunner
 
@@ -48,7 +48,7 @@ def both_hold(world: CorpusWorld) -> set[str]:
 def cut_over(world: CorpusWorld, newer: JobRunner) -> None:
     world.put({f"d{n}": f"text {n} of many" for n in range(4)})
     world.run()
-    catch_up(world.store, WHICH, HashingEmbedder(salt="new "))
+    catch_up(world.store, world.artifacts, WHICH, NEW)
     run_in_turn(world, world.runner, newer)
 
 
@@ -59,24 +59,40 @@ def test_no_job_of_the_one_is_failed_by_the_other(world: CorpusWorld, newer: Job
     assert len(both_hold(world)) == 4
 
 
-def test_what_waits_for_an_embedder_says_so_and_is_no_busy_loop(world: CorpusWorld) -> None:
+def test_what_waits_for_an_embedder_says_so_and_keeps_no_other_worker_busy(
+    world: CorpusWorld, newer: JobRunner
+) -> None:
     world.put({"a": "one"})
     world.run()
-    catch_up(world.store, WHICH, HashingEmbedder(salt="new "))
-    claims = 0
+    catch_up(world.store, world.artifacts, WHICH, NEW)
+    outbox = Outbox(world.store)
+    outbox.tick_off(outbox.take(10_000))
     for _ in range(600):
-        while world.runner.run_next():
-            claims += 1
+        assert not world.runner.run_next()
         world.clock.advance(seconds=1)
-        world.ledger.sweep(world.runner.effects_of_failure)
-        assert not world.ledger.is_overdue(world.runner.kinds, timedelta(seconds=10))
-    assert claims <= 2 * 600 / PASSED_ON.total_seconds()
+        world.runner.sweep()
+    assert outbox.waiting() == 0
+    assert not world.runner.is_overdue(timedelta(seconds=10)) and world.runner.left() == 0
+    assert newer.is_overdue(timedelta(seconds=10)) and newer.left() == 2
     for kind in ("embed_documents", "build_index"):
         job = world.jobs(kind)[-1]
-        assert (job.state, job.tries) == ("queued", 0)
-        assert job.reason is not None and job.reason.startswith("RUNG-EMBEDDER-OTHER: ")
-        assert NEW in job.reason
+        assert (job.state, job.tries, job.needs) == ("queued", 0, NEW)
     assert world.states() == {"ready": 1} and world.row(NEW) is None
+
+
+def test_jobs_for_an_embedder_that_nobody_runs_hide_none_behind_them(world: CorpusWorld) -> None:
+    """More of them, and due longer, than a sweep looks at."""
+    for n in range(BATCH + 20):
+        world.ledger.enqueue("acme", "embed_documents", {}, f"{n}", needs=NEW, priority=FRESH)
+    world.put({"a": "one"})
+    for _ in range(3):
+        world.runner.run_next()
+        world.clock.advance(seconds=1)
+        world.runner.sweep()
+    assert world.held() == {"a": "one"}
+    build = world.jobs("build_index")[-1]
+    woken = [message.payload["job_id"] for message in Outbox(world.store).take(10_000)]
+    assert build.id in woken  # it was put off for what might follow
 
 
 @pytest.mark.parametrize("first", ["the old", "the new"])
@@ -101,8 +117,8 @@ class ChangedMeanwhile(BuildIndex):
     """The corpus is changed, once, between what the build reads and the index coming in force."""
 
     def __init__(self, world: CorpusWorld, change: Callable[[], None]) -> None:
-        embedder = SharedEmbedder(lambda: HashingEmbedder(salt="new "))
-        super().__init__(world.store, world.artifacts, embedder)
+        self.embedder = world.shared(lambda: HashingEmbedder(salt="new "))
+        super().__init__(world.store, world.artifacts, self.embedder)
         self._change: Callable[[], None] | None = change
 
     def _build(self, *words: Any) -> Any:
@@ -118,7 +134,7 @@ def test_a_change_while_the_second_index_is_first_built_ends_in_both(
 ) -> None:
     world.put({"a": "one"})
     world.run()
-    catch_up(world.store, WHICH, HashingEmbedder(salt="new "))
+    catch_up(world.store, world.artifacts, WHICH, NEW)
 
     def change() -> None:
         world.put({"b": "two"})
@@ -128,7 +144,8 @@ def test_a_change_while_the_second_index_is_first_built_ends_in_both(
             world.clock.advance(seconds=1)
         assert world.row(NEW) is None and set(world.held()) == {"a", "b"}
 
-    interrupted = JobRunner(world.store, [ChangedMeanwhile(world, change)])
+    work = ChangedMeanwhile(world, change)
+    interrupted = JobRunner(world.store, [work], embedder=work.embedder)
     while world.row(NEW) is None:
         interrupted.run_next()
         world.clock.advance(seconds=1)
@@ -151,7 +168,7 @@ def test_an_embedder_that_nobody_runs_has_one_job_until_it_is_abandoned(
 
     for n in range(4):
         (waiting,) = change(f"late {n}")
-        assert waiting.payload["fingerprint"] == OLD and waiting.tries == 0
+        assert waiting.needs == OLD and waiting.tries == 0
         assert waiting.payload["revision"] == world.store.corpus_state(*PLACE).revision
     world.clock.advance(days=ABANDONED.days + 1)
     assert [job.id for job in change("much later")] == [waiting.id]

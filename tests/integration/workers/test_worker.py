@@ -22,7 +22,8 @@ from tests.fakes.noting_worker import KIND, NotingWork, enqueue_note, only
 from workers.pulse import Pulse
 from workers.rescue import Rescue
 from workers.run import run_until_idle
-from workers.runner import Done, JobRunner, NotForThisWorker, Report, Work
+from workers.runner import Done, JobRunner, Report
+from workers.works import Workshop
 
 ROOT = Path(__file__).parents[3]
 PATIENCE_S = 60  # far above what any of this takes; reached only where a job is lost
@@ -137,26 +138,35 @@ def test_until_idle_says_where_work_is_left(
 def test_until_idle_works_alone_in_this_process_whatever_the_pool(
     settings: Settings, ledger: JobLedger, log: Path, pool: str
 ) -> None:
-    """In a child, what a worker passes on would be open for ever in the eyes of its parent."""
     asked = settings.model_copy(update={"worker_pool": pool, "worker_concurrency": 4})
     given: list[Settings] = []
     where: list[tuple[int, str]] = []
 
-    class PassingOn(NotingWork):
+    class Telling(NotingWork):
         def run(self, job: Job, report: Report) -> Done:
             where.append((os.getpid(), threading.current_thread().name))
-            raise NotForThisWorker("it waits for another kind of worker")
+            return super().run(job, report)
 
-    def works(settings: Settings, store: Store) -> list[Work]:
+    def works(settings: Settings, store: Store) -> Workshop:
         given.append(settings)
-        return [PassingOn(log)]
+        return Workshop(works=[Telling(log)])
 
-    job_id = enqueue_note(ledger, "word")
+    enqueue_note(ledger, "word")
     run_until_idle(asked, works, timeout_s=20)
     assert where == [(os.getpid(), threading.current_thread().name)]
     assert (given[0].worker_pool, given[0].worker_concurrency) == ("solo", 1)
-    job = ledger.job("acme", job_id)
-    assert job is not None and job.state == "queued"
+
+
+def test_until_idle_waits_for_nothing_that_only_another_worker_can_do(
+    settings: Settings, ledger: JobLedger, log: Path
+) -> None:
+    theirs = ledger.enqueue("acme", KIND, {"word": "theirs"}, "theirs", needs="another embedder")
+    ledger.enqueue("acme", "another kind", {}, "other")
+    enqueue_note(ledger, "ours")
+    run_until_idle(settings, only(NotingWork(log)), timeout_s=20)
+    assert NotingWork(log).noted == ["ours"]
+    job = ledger.job("acme", theirs)
+    assert job is not None and (job.state, job.tries) == ("queued", 0)
 
 
 @pytest.mark.parametrize(
@@ -184,7 +194,7 @@ def deaf(store: Store, log: Path) -> Iterator[tuple[JobRunner, NotingWork]]:
     """A worker that no message reaches."""
     noting = NotingWork(log)
     runner = JobRunner(store, [noting])
-    rescue = Rescue(JobLedger(store), runner, after=timedelta(seconds=1))
+    rescue = Rescue(runner, after=timedelta(seconds=1))
     rescue.start()
     yield runner, noting
     rescue.stop()
@@ -255,6 +265,24 @@ def test_the_pulse_wakes_sweeps_and_keeps_schedules(
     pulse.stop()
     assert runner.run_next()
     assert NotingWork(log).noted == ["scheduled"]
+
+
+def test_what_is_slow_keeps_no_wake_up_waiting(store: Store, ledger: JobLedger, log: Path) -> None:
+    woken: list[int] = []
+    slow, over = threading.Event(), threading.Event()
+
+    def read_a_large_index() -> None:
+        slow.set()
+        over.wait(PATIENCE_S)
+
+    runner = JobRunner(store, [NotingWork(log)])
+    pulse = Pulse(store, lambda: woken.append(1), runner, {read_a_large_index: PATIENCE_S})
+    pulse.start()
+    assert slow.wait(PATIENCE_S)
+    enqueue_note(ledger, "word")
+    wait_for(lambda: woken)
+    over.set()
+    pulse.stop()
 
 
 def test_a_pulse_outlives_a_broker_that_is_down(store: Store, ledger: JobLedger, log: Path) -> None:

@@ -16,7 +16,7 @@ from core.artifacts import ArtifactStore
 from core.embedding import TextEmbedder
 from core.jobs import Job, JobLedger
 from core.jobs.corpus_jobs import BULK, FRESH
-from core.store.documents import CorpusName
+from core.store.documents import CorpusName, mark_failed
 from router.parts import RELEASE, LadderParts
 from router.runtime import Runtime
 from tests.fakes.hashing_embedder import HashingEmbedder
@@ -100,9 +100,40 @@ def test_deleted_is_gone_and_an_index_without_it_is_asked_for(face: Face) -> Non
     corpus = face.send("GET", CORPUS).json()
     assert corpus["documents"] == {"waiting": 0, "ready": 0, "failed": 0, "deleted": 3}
     assert corpus["revision"] == 2
-    assert {job.payload["revision"] for job in open_jobs(face, "build_index")} == {1, 2}
+    assert {job.payload["revision"] for job in open_jobs(face, "build_index")} == {2}
     assert face.store.deleted_since("acme", "support", "corpus", 0) == {"a", "b/c d", "e"}
     assert put(face, article("a")).json()["accepted"] == 1
+
+
+def test_what_failed_is_listed_with_its_reason_and_without_its_text(face: Face) -> None:
+    put(face, *(article(name, "the text itself") for name in "abcdef"))
+    face.send("DELETE", f"{DOCUMENTS}/c")
+    seqs = [face.store.document("acme", "support", "corpus", name).seq for name in "bde"]
+    with face.store.writing() as connection:
+        mark_failed(connection, "acme", seqs, "it is in no language")
+    put(face, article("d", "another text"))  # what failed has been sent again
+
+    def listed(**query: Any) -> list[str]:
+        answer = face.send("GET", DOCUMENTS, params=query)
+        assert answer.status_code == 200 and "text" not in answer.text
+        return [document["id"] for document in answer.json()["documents"]]
+
+    assert listed() == ["a", "b", "d", "e", "f"]
+    assert listed(state="failed") == ["b", "e"]
+    assert listed(state="waiting") == ["a", "d", "f"]
+    assert listed(state="failed", limit=1) == ["b"]
+    assert listed(state="failed", limit=1, after="b") == ["e"]
+    assert listed(after="f") == listed(state="ready") == []
+    (first, _) = face.send("GET", DOCUMENTS, params={"state": "failed"}).json()["documents"]
+    assert first == face.send("GET", f"{DOCUMENTS}/b").json()
+    assert first["reason"] == "it is in no language"
+
+
+@pytest.mark.parametrize(
+    "query", [{"state": "deleted"}, {"limit": 0}, {"limit": 201}, {"after": ""}]
+)
+def test_a_parameter_of_the_list_that_is_none_is_refused(face: Face, query: dict[str, Any]) -> None:
+    assert code(face.send("GET", DOCUMENTS, params=query)) == "RUNG-REQUEST-INVALID"
 
 
 @pytest.mark.parametrize(
@@ -122,6 +153,7 @@ def test_the_corpus_is_of_one_live_decision(face: Face, name: str, status: int, 
         ("DELETE", f"/v1/corpora/{name}/documents", {"ids": ["a"]}),
         ("DELETE", f"/v1/corpora/{name}/documents/a", None),
         ("GET", f"/v1/corpora/{name}", None),
+        ("GET", f"/v1/corpora/{name}/documents", None),
         ("GET", f"/v1/corpora/{name}/documents/a", None),
     ):
         refused = face.send(method, path, json=body)

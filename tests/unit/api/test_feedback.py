@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from core.spec import parse_spec
 from tests.fakes.http_face import Face
-from tests.fakes.service import NOW
+from tests.fakes.service import NOW, SPEC
 
 PATH = "/v1/decisions/support/feedback"
 
@@ -28,6 +29,7 @@ def told(id: str, **changed: Any) -> dict[str, Any]:
         {"truth": "block"},
         {"truth": "person"},
         {"document": "transfers/arrival"},
+        {"document": "d" * 200},
         {"truth": None, "kpi": 0.5},
         {"truth": ..., "kpi": 3},
         {"kpi": -1e9},
@@ -60,6 +62,8 @@ def test_admitted(face: Face, changed: dict[str, Any]) -> None:
         ({"source": ""}, "RUNG-REQUEST-INVALID"),
         ({"source": ...}, "RUNG-REQUEST-INVALID"),
         ({"source": "x" * 101}, "RUNG-REQUEST-INVALID"),
+        ({"document": "d" * 201}, "RUNG-REQUEST-INVALID"),
+        ({"document": ""}, "RUNG-REQUEST-INVALID"),
         ({"happened_at": ...}, "RUNG-REQUEST-INVALID"),
         ({"happened_at": "2026-03-01T11:00:00"}, "RUNG-REQUEST-INVALID"),
         ({"happened_at": 1_772_362_800}, "RUNG-REQUEST-INVALID"),
@@ -86,6 +90,16 @@ def test_years_late_and_more_than_once(face: Face) -> None:
         assert face.send("POST", PATH, json=body).status_code == 201
     kept = face.send("GET", decision["trace"]).json()["feedback"]
     assert [one["truth"] for one in kept] == ["block", "answer"]
+
+
+def test_truths_of_the_release_that_decided_are_admitted_beside_those_of_now(face: Face) -> None:
+    decision = face.decide().json()
+    face.service.specs["support"] = parse_spec(SPEC.replace("block", "hold"))
+    for truth in ("block", "hold", "answer"):
+        body = told(decision["id"], truth=truth)
+        assert face.send("POST", PATH, json=body).status_code == 201
+    refused = face.send("POST", PATH, json=told(decision["id"], truth="lost"))
+    assert refused.json()["error"]["way_out"] == "Send one of: hold, answer, person, block."
 
 
 def test_the_decision_must_be_of_that_name(face: Face) -> None:

@@ -1,6 +1,6 @@
 """Jobs over HTTP: what they tell, a second try, calling off, and nothing of another tenant's."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -82,6 +82,21 @@ def test_pages_newest_first_and_counts_by_state(face: Face, ledger: JobLedger) -
     assert first + listed(kind=kind, after=first[-1]) == newest
     assert listed(state="cancelled") == [ids[0]]
     assert set(listed(state="queued", kind=kind)) == set(ids[1:])
+
+
+def test_since_when_the_oldest_queued_job_waits(face: Face, ledger: JobLedger) -> None:
+    def oldest() -> Any:
+        return face.send("GET", "/v1/jobs", params={"kind": "score"}).json()["oldest_due_at"]
+
+    assert oldest() is None
+    enqueued(ledger, tenant="other")
+    assert ledger.claim("acme", enqueued(ledger, "running"), LEASE)
+    face.clock.moment = NOW + timedelta(minutes=5)
+    assert oldest() is None
+    enqueued(ledger)
+    face.clock.moment = NOW + timedelta(minutes=9)
+    enqueued(ledger, "later")
+    assert datetime.fromisoformat(oldest()) == NOW + timedelta(minutes=5)
 
 
 def test_cancelled_and_tried_again(face: Face, ledger: JobLedger) -> None:

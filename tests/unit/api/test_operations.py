@@ -2,13 +2,17 @@
 
 import asyncio
 import logging
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import func, select
 
+from core.errors import Overloaded, Unavailable
+from core.store.tables import idempotency
 from tests.fakes.http_face import Face
 
 DECIDE = "/v1/decisions/support"
@@ -41,6 +45,39 @@ def test_the_lifespan_loads_the_ladders(face: Face) -> None:
     async def living() -> None:
         async with face.app.router.lifespan_context(face.app):
             while not face.service.loaded:
+                await asyncio.sleep(0.001)
+
+    asyncio.run(asyncio.wait_for(living(), 10))
+
+
+def test_what_is_over_long_ago_is_forgotten_where_no_worker_runs(face: Face) -> None:
+    face.store.claim_idempotency("acme", "key", "hash")
+
+    def kept() -> int:
+        with face.store.reading() as connection:
+            return int(connection.scalar(select(func.count()).select_from(idempotency)) or 0)
+
+    async def living() -> None:
+        async with face.app.router.lifespan_context(face.app):
+            while kept():
+                await asyncio.sleep(0.001)
+
+    assert kept() == 1
+    face.clock.moment += timedelta(days=91)
+    asyncio.run(asyncio.wait_for(living(), 10))
+
+
+def test_a_store_that_is_away_ends_no_server(
+    face: Face, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    face.store.close()
+    for file in tmp_path.glob("rung.db*"):
+        file.unlink()
+    (tmp_path / "rung.db").mkdir()
+
+    async def living() -> None:
+        async with face.app.router.lifespan_context(face.app):
+            while "could not be forgotten: core.errors.Unavailable" not in caplog.text:
                 await asyncio.sleep(0.001)
 
     asyncio.run(asyncio.wait_for(living(), 10))
@@ -142,6 +179,16 @@ def test_overload_is_shed_before_the_body_is_read_and_probes_still_answer(tmp_pa
     assert (probe.status_code, after.status_code) == (200, 200)
     assert face.counted("rung_http_shed_total") == 1
     assert face.counted("rung_http_in_flight") == 0
+
+
+def test_what_a_full_queue_of_models_refuses_is_shed_too(face: Face) -> None:
+    face.service.fault = Overloaded("RUNG-SERVER-OVERLOADED", "full", way_out="Wait.")
+    assert [face.decide().status_code for _ in range(2)] == [503] * 2
+    assert face.counted("rung_http_shed_total") == 2
+    face.service.fault = Unavailable("RUNG-STORE-UNAVAILABLE", "away", way_out="Wait.")
+    assert face.decide().status_code == 503
+    assert face.counted("rung_http_shed_total") == 2
+    assert face.counted("rung_http_faults_total") == 0
 
 
 def test_a_slot_is_free_again_however_a_request_ends(tmp_path: Path) -> None:

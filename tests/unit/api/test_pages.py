@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+from core.identity.keys import SCOPES
 from tests.fakes.http_face import Face
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -55,6 +56,19 @@ def test_the_table_of_routes_is_the_app(face: Face) -> None:
     assert set(scopes) == {
         (path, method.upper()) for path, methods in described.items() for method in methods
     }
+
+
+def test_the_table_of_scopes_is_what_routes_ask_for(face: Face) -> None:
+    shown = re.findall(r"^\| `(\w+)` \| to ", REFERENCE, re.M)
+    asked = {
+        scope
+        for path in face.app.openapi()["paths"].values()
+        for route in path.values()
+        for needed in route["security"][0].values()
+        for scope in needed
+    }
+    assert shown == list(dict.fromkeys(shown))
+    assert set(shown) == asked == set(SCOPES)
 
 
 def test_the_how_to(face: Face) -> None:

@@ -5,8 +5,11 @@ from typing import Any
 
 import pytest
 
+from core.spec import parse_spec
 from tests.fakes.http_face import Face
-from tests.fakes.service import NOW
+from tests.fakes.service import NOW, SPEC
+
+LONG_ID = "transfers/" + "d" * 190  # as long as a document's id may be
 
 
 def waiting(face: Face, **query: Any) -> list[dict[str, Any]]:
@@ -49,11 +52,11 @@ def test_claim_resolve_and_the_feedback_it_is(face: Face, review: str) -> None:
     taken = change(face, review, "claim", who="bob")
     assert (taken.status_code, taken.json()["error"]["code"]) == (409, "RUNG-REVIEW-CLAIMED")
     assert int(taken.headers["Retry-After"]) > 1
-    resolved = change(face, review, "resolve", who="ada", truth="answer", document="a/b")
+    resolved = change(face, review, "resolve", who="ada", truth="answer", document=LONG_ID)
     assert resolved.json()["state"] == "resolved"
     trace = face.send("GET", f"/v1/decisions/{claimed['decision_id']}").json()
     (told,) = trace["feedback"]
-    assert (told["truth"], told["document"], told["source"]) == ("answer", "a/b", "review")
+    assert (told["truth"], told["document"], told["source"]) == ("answer", LONG_ID, "review")
     twice = change(face, review, "resolve", who="ada", truth="block")
     assert (twice.status_code, twice.json()["error"]["code"]) == (409, "RUNG-REVIEW-RESOLVED")
     assert "Retry-After" not in twice.headers
@@ -96,6 +99,21 @@ def test_refused_and_unchanged(
     response = change(face, review, verb, **body)
     assert (response.status_code, response.json()["error"]["code"]) == (422, code)
     assert waiting(face) == before
+
+
+def test_a_resolution_may_be_a_truth_of_the_release_that_decided(face: Face, review: str) -> None:
+    face.service.specs["support"] = renamed = parse_spec(SPEC.replace("block", "hold"))
+    first = change(face, review, "resolve", key="once", truth="block")
+    face.service.releases["release-1"] = renamed  # as if that truth had never been one
+    again = change(face, review, "resolve", key="once", truth="block")
+    assert (first.status_code, again.status_code) == (200, 200)
+    assert first.content == again.content  # what has been done is not judged again
+
+
+def test_a_key_is_free_again_after_a_refusal(face: Face, review: str) -> None:
+    refused = change(face, review, "resolve", key="once", truth="lost")
+    assert refused.json()["error"]["code"] == "RUNG-FEEDBACK-TRUTH"
+    assert change(face, review, "resolve", key="once", truth="block").status_code == 200
 
 
 @pytest.mark.parametrize(

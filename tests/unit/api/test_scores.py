@@ -1,12 +1,19 @@
-"""Kept scores over HTTP: fresh, stale, absent, changed facts, ranked, and each tenant's own."""
+"""Scores over HTTP: fresh, stale, absent, changed facts, ranked, once, and each tenant's own."""
 
+import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from sqlalchemy import func, select
 
+from core.errors import Unavailable
 from core.store.scores import ScoredRows
+from core.store.tables import decisions, idempotency
 from tests.fakes.http_face import Face
 from tests.fakes.service import NOW
 from tests.fakes.table_world import table_spec
@@ -197,3 +204,105 @@ def test_a_decision_that_keeps_none(kept: Kept) -> None:
     refused = kept.face.send("POST", path, json={"requests": [{"key": "c"}]})
     assert refused.json()["error"]["code"] == "RUNG-SCORES-UNDECLARED"
     assert kept.face.send("GET", "/v1/decisions/Nobody/scores/c").status_code == 404
+
+
+ONCE = {"Idempotency-Key": "batch-1"}
+
+
+def asked(*messages: str) -> dict[str, Any]:
+    """Of customers who have no score, so that each is decided."""
+    rows = [{"key": f"new-{n}", "facts": facts(m)} for n, m in enumerate(messages)]
+    return {"requests": [*rows, {"key": "c-1"}]}
+
+
+def recorded(kept: Kept) -> int:
+    with kept.face.store.reading() as connection:
+        return connection.execute(select(func.count()).select_from(decisions)).scalar_one()
+
+
+def test_a_repeated_request_decides_nothing_and_is_answered_as_before(kept: Kept) -> None:
+    body = asked("a loan", "it was stolen", "a person, please")
+    first = kept.face.send("POST", PATH, json=body, headers=ONCE)
+    kept.face.clock.moment = NOW + timedelta(hours=23)  # what is kept has become stale since
+    again = kept.face.send("POST", PATH, json=body, headers=ONCE)
+    assert (first.status_code, again.status_code) == (200, 200)
+    assert first.content == again.content
+    assert "Idempotency-Replayed" not in first.headers
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert recorded(kept) == 3 and len(kept.face.store.reviews("acme")) == 1
+    other = kept.face.send("POST", PATH, json={**body, "order_by": "probability"}, headers=ONCE)
+    assert other.json()["error"]["code"] == "RUNG-IDEMPOTENCY-MISMATCH"
+
+
+def test_what_is_kept_of_an_answer_names_nobody(kept: Kept) -> None:
+    kept.face.send("POST", PATH, json=asked("a loan"), headers=ONCE)
+    with kept.face.store.reading() as connection:
+        rows = connection.execute(select(idempotency)).all()
+    assert len(rows) == 2  # of the request, and of the one that was decided
+    assert not any(name in str(rows) for name in ("new-0", "c-1", "a loan"))
+
+
+@pytest.mark.parametrize(
+    ("fault", "status"),
+    [
+        (Unavailable("RUNG-STORE-UNAVAILABLE", "down", way_out="Again."), 200),
+        (ZeroDivisionError(), 500),
+    ],
+)
+def test_after_a_failure_the_same_request_decides_the_rest(
+    kept: Kept, fault: BaseException, status: int
+) -> None:
+    service, body = kept.face.service, asked("a loan", "a bad loan", "another loan")
+    kept.face.app.state.context = replace(kept.face.app.state.context, online_at_once=1)
+    service.fault, service.faulty = fault, "bad"
+    assert kept.face.send("POST", PATH, json=body, headers=ONCE).status_code == status
+    before = recorded(kept)
+    assert before == (2 if status == 200 else 1)
+    service.fault = None
+    again = kept.face.send("POST", PATH, json=body, headers=ONCE)
+    assert "Idempotency-Replayed" not in again.headers
+    assert recorded(kept) == 3
+    ids = [one["decision_id"] for one in again.json()["scores"] if one["source"] == "online"]
+    assert len(set(ids)) == 3
+    assert kept.face.counted("rung_decisions_total", rung="retrieval") == 3
+    replayed = kept.face.send("POST", PATH, json=body, headers=ONCE)
+    assert replayed.content == again.content
+
+
+def test_the_same_row_twice_is_two_requests(kept: Kept) -> None:
+    row = {"key": "new", "facts": facts()}
+    kept.face.send("POST", PATH, json={"requests": [row, row]}, headers=ONCE)
+    assert recorded(kept) == 2
+
+
+@pytest.mark.parametrize(("limit", "together"), [(64, 4), (2, 2)])
+def test_a_few_are_decided_at_a_time(tmp_path: Path, limit: int, together: int) -> None:
+    kept = Kept(Face(tmp_path, max_concurrency=limit))
+    service = kept.face.service
+    body = {"requests": [{"key": f"new-{n}", "facts": facts()} for n in range(9)]}
+
+    async def talk(client: httpx.AsyncClient) -> httpx.Response:
+        service.gate.clear()
+        asking = asyncio.create_task(client.post(PATH, json=body))
+        while service.begun < together:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)  # no other begins while these wait
+        assert service.begun == together
+        service.gate.set()
+        return await asking
+
+    told = kept.face.run(talk).json()["scores"]
+    assert [one["source"] for one in told] == ["online"] * 9
+    kept.face.store.close()
+
+
+def test_what_is_not_begun_in_time_is_told_and_decided_by_the_next_request(kept: Kept) -> None:
+    context, body = kept.face.app.state.context, asked("a loan")
+    kept.face.app.state.context = replace(context, online_seconds=0.0)
+    told = kept.face.send("POST", PATH, json=body, headers=ONCE).json()["scores"]
+    assert [(one["key"], one["source"]) for one in told] == [("c-1", "cache"), ("new-0", "refused")]
+    assert told[1]["error"]["code"] == "RUNG-SCORES-LATE"
+    assert recorded(kept) == 0
+    kept.face.app.state.context = context
+    told = kept.face.send("POST", PATH, json=body, headers=ONCE).json()["scores"]
+    assert {one["source"] for one in told} == {"cache", "online"}

@@ -77,6 +77,18 @@ def test_a_decision_that_was_never_trained(refused: Any, folder: Path, tmp_path:
         assert "rung train" in error["way_out"]
 
 
+def test_decisions_in_postgresql_are_not_measured(folder: Path, tmp_path: Path) -> None:
+    """The server is not even asked: nobody listens there."""
+    env = {
+        "RUNG_HOME": str(tmp_path / "home"),
+        "RUNG_DATABASE_URL": "postgresql://rung@127.0.0.1:1/production",
+    }
+    words = ["bench", "decide", "--spec", str(folder), "--json"]
+    result = CliRunner().invoke(app, words, env=env)
+    assert result.exit_code == 2
+    assert json.loads(result.stdout)["error"]["code"] == "RUNG-BENCH-DATABASE"
+
+
 @pytest.mark.parametrize("command", ["check", "embed", "train"])
 def test_a_folder_that_is_not_there(refused: Any, tmp_path: Path, command: str) -> None:
     data = ["--data", tmp_path / "rows.jsonl"] if command == "train" else []

@@ -20,6 +20,7 @@ from lab.table_money import act, threshold
 from lab.temporal_split import split_rows
 from lab.train_table import TrainedTable, train_table
 from llm import ExtractiveDoor, Prompts
+from router.language import LanguageDetector
 from router.parts import LadderParts, build_ladder
 from router.policy import CostPolicy
 from router.risk import RiskModel
@@ -263,7 +264,12 @@ def test_the_ladder_does_what_the_evaluation_counted(more: dict[str, Any]) -> No
         policy=CostPolicy(costs=data.spec.costs, after=step.asking.bins(400)),
     )
     ladder = build_ladder(
-        parts, release="r", door=ExtractiveDoor(), models=Models(), clock=FixedClock()
+        parts,
+        release="r",
+        door=ExtractiveDoor(),
+        models=Models(),
+        languages=LanguageDetector(),
+        clock=FixedClock(),
     )
     rows = split.test[:200]
     acted = act(

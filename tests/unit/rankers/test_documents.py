@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.document_limits import ID_LENGTH, TITLE_LENGTH
 from core.errors import InvalidDocument
 from rankers.documents import (
     MAX_FILE_BYTES,
@@ -53,6 +54,8 @@ def test_heading_is_the_title_and_the_stem_the_id(tmp_path: Path) -> None:
         ({"a.md": b"x", "sub/a.md": b"y"}, "RUNG-CORPUS-DUPLICATE"),
         ({"a.md": b"x", "sub/A.md": b"y"}, "RUNG-CORPUS-DUPLICATE"),
         ({"a.md": b"x" * (MAX_FILE_BYTES + 1)}, "RUNG-CORPUS-SIZE"),
+        ({f"{'a' * (ID_LENGTH + 1)}.md": b"x"}, "RUNG-CORPUS-SIZE"),
+        ({"a.md": b"# " + b"a" * (TITLE_LENGTH + 1) + b"\n\nx"}, "RUNG-CORPUS-SIZE"),
     ],
 )
 def test_what_cannot_be_used_is_refused(tmp_path: Path, files: dict[str, bytes], code: str) -> None:
@@ -82,6 +85,24 @@ def test_the_readable_files_of_a_folder_are_told_beside_the_refused(tmp_path: Pa
         "twin.md": "RUNG-CORPUS-DUPLICATE",
     }
     assert [one.document for one in found.refused] == ["big", "bytes", "empty", "Twin", "twin"]
+
+
+def test_a_file_with_a_long_name_or_heading_is_refused_alone_and_named(tmp_path: Path) -> None:
+    """What the store has no room for would stop the whole folder."""
+    longest, too_long = "n" * ID_LENGTH, "n" * (ID_LENGTH + 1)
+    heading = "h" * TITLE_LENGTH
+    files = {
+        f"{longest}.md": f"# {heading}\n\nText.".encode(),
+        f"{too_long}.md": b"Text.",
+        "verbose.md": f"# {heading}h\n\nText.".encode(),
+    }
+    found = read_folder(write(tmp_path, files))
+    assert [(one.id, one.title) for one in found.documents] == [(longest, heading)]
+    assert [(one.path.name, one.error.code) for one in found.refused] == [
+        (f"{too_long}.md", "RUNG-CORPUS-SIZE"),
+        ("verbose.md", "RUNG-CORPUS-SIZE"),
+    ]
+    assert "verbose.md: its heading has 1,001 characters" in found.refused[1].error.message
 
 
 def test_a_name_that_is_no_text_is_refused_and_can_be_printed(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from rankers.embedder import MiniLMEmbedder
 from rankers.minilm import DIMENSIONS
 from rankers.onnx_embedder import OnnxEmbedder
 from rankers.onnx_model import MODEL, onnx_model
-from rankers.open_embedder import EMBEDDERS, open_embedder
+from rankers.open_embedder import EMBEDDERS, fingerprint_of, open_embedder
 
 TEXTS = [
     "I lost my card",
@@ -100,6 +100,7 @@ def test_it_loads_no_torch(int8: OnnxEmbedder, models: Path) -> None:
 def test_every_name_opens_another_space(int8: OnnxEmbedder, models: Path) -> None:
     spaces = {open_embedder(name, threads=1, models=models).fingerprint for name in EMBEDDERS}
     assert len(spaces) == len(EMBEDDERS)
+    assert spaces == {fingerprint_of(name) for name in EMBEDDERS}  # none is loaded for these
     with pytest.raises(InvalidSettings) as refused:
         open_embedder("minilm-int4", models=models)
     assert refused.value.code == "RUNG-SETTING-VALUE"

@@ -23,6 +23,9 @@ COSTS = Costs(
 )
 
 
+HOPEFUL = {"llm": RungCost(price=0.1, cost_after=0)}
+
+
 def verdict(rung: str, **belief: float) -> Verdict:
     outcome = "refund" if rung == "classical" else ANSWER
     return Verdict(outcomes=(outcome,), reasons=(), version="1", rung=rung, belief=belief)
@@ -169,6 +172,25 @@ def test_an_answer_at_hand_is_better_than_a_person() -> None:
     assert (late.action, "too late" in late.why) == ("person", True)
     asks = Verdict(outcomes=(), reasons=(), version="1", escalate=True)
     assert policy.choose([fair, asks], PERSON).action == "person"
+
+
+def test_a_rung_is_not_asked_for_what_could_not_be_taken() -> None:
+    policy = CostPolicy(costs=COSTS.model_copy(update={"rungs": HOPEFUL}), after={})
+    nothing = Verdict(outcomes=(), reasons=(), version="1", rung="retrieval")
+    assert policy.choose([nothing], "llm").action == "next"
+    poor = verdict("llm", **{ANSWER: 0.2, WRONG_ANSWER: 0.8})  # 4.80, and a person 4.50
+    fair = verdict("llm", **{ANSWER: 0.5, WRONG_ANSWER: 0.5})  # 3.00
+    assert policy.choose([nothing], "llm", prospects=[poor, fair]).action == "next"
+    for hopeless in ([poor], []):
+        choice = policy.choose([nothing], "llm", prospects=hopeless)
+        assert choice.action == "person"
+        assert choice.why == (
+            "abstained, a person 4.50, and nothing that llm could say would cost less"
+        )
+    # What is at hand is as good already, and asking has its price.
+    assert policy.choose([fair], "llm", prospects=[fair]).action == "answer"
+    better = verdict("llm", **{ANSWER: 0.51, WRONG_ANSWER: 0.49})  # 2.94, and asking 0.10
+    assert policy.choose([fair], "llm", prospects=[better]).action == "answer"
 
 
 def test_a_longer_ladder_ends_with_a_person() -> None:

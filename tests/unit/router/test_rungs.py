@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from core.contracts import ANSWER, PERSON, WRONG_ANSWER, Answer, Passage, Request
+from core.contracts import ANSWER, PERSON, WRONG_ANSWER, Answer, Passage, Request, Verdict
 from core.errors import Overloaded
 from core.spec import DecisionSpec, load_spec
 from llm import ExtractiveDoor, LanguageResult
 from router.language import Language
-from router.policy import CostPolicy
+from router.policy import CostPolicy, cost_now
 from router.reading import Known, Reader
 from router.risk import Reason
 from router.rungs import ClassicalRung, LanguageRung, Models, RetrievalRung, split_answer
@@ -139,6 +139,35 @@ def test_a_queue_that_eats_the_deadline_sheds_instead_of_asking_a_person() -> No
     asyncio.run(busy())
 
 
+def test_work_that_its_deadline_cancels_waits_no_more() -> None:
+    models = Models()
+
+    async def late() -> None:
+        async with asyncio.timeout(0.05):
+            await models.run(lambda: time.sleep(0.02))
+
+    async def burst() -> None:
+        ends = await asyncio.gather(*(late() for _ in range(30)), return_exceptions=True)
+        cut = sum(isinstance(end, TimeoutError) for end in ends)
+        assert cut > 10
+        await models.run(lambda: None)  # whatever was begun has ended
+        models.refuse_overload(0.001)
+
+    asyncio.run(burst())
+
+
+def test_what_fails_in_the_thread_is_raised_and_waits_no_more() -> None:
+    models = Models()
+
+    async def broken() -> None:
+        for _ in range(3):
+            with pytest.raises(ZeroDivisionError):
+                await models.run(lambda: 1 / 0)
+        models.refuse_overload(1e-9)
+
+    asyncio.run(broken())
+
+
 class Choosing(ExtractiveDoor):
     async def classify(self, text: str, outcomes: Any, **_: Any) -> LanguageResult[str]:
         return LanguageResult(value="refund", reason=None, prompt="p", model="m")
@@ -150,6 +179,32 @@ def test_a_choice_that_nothing_else_supports_is_never_cheap() -> None:
     assert verdict.outcomes == ("refund",)
     choice = CostPolicy(costs=EXAMPLE.costs, after={}).choose([verdict], PERSON)
     assert choice.action == "person"
+
+
+def test_a_choice_that_could_not_be_taken_is_not_paid_for() -> None:
+    """Where the classical rung abstained, every outcome may be as wrong as can be."""
+    policy = CostPolicy(costs=EXAMPLE.costs, after={})
+    silent = Verdict(outcomes=(), reasons=(), version="1", rung="classical")
+    assert policy.choose([silent], "llm").action == "next"  # by the declared cost after it
+    rung = LanguageRung(spec=EXAMPLE, door=Choosing(), support=SupportModel(), version="1")
+    choice = policy.choose([silent], "llm", prospects=rung.prospects(Known()))
+    assert (choice.action, "nothing that llm could say" in choice.why) == ("person", True)
+    sure = SupportModel(of_classification=0.99)
+    rung = LanguageRung(spec=EXAMPLE, door=Choosing(), support=sure, version="1")
+    assert policy.choose([silent], "llm", prospects=rung.prospects(Known())).action == "next"
+
+
+@pytest.mark.parametrize("of_citations", [-2.0, 0.0, 2.0])
+@pytest.mark.parametrize("evidence", [(), PASSAGES])
+def test_what_is_said_lies_among_its_prospects(
+    evidence: tuple[Passage, ...], of_citations: float
+) -> None:
+    support = SupportModel(of_citations=of_citations)
+    rung = LanguageRung(spec=EXAMPLE, door=Choosing(), support=support, version="1")
+    known = Known(belief={ANSWER: 0.7, "refund": 0.3}, evidence=evidence, quality_any=0.6)
+    costs = [cost_now(EXAMPLE.costs, one) or 0.0 for one in rung.prospects(known)]
+    said = cost_now(EXAMPLE.costs, asyncio.run(rung.judge(REQUEST, known, 5.0)))
+    assert said is not None and min(costs) <= said <= max(costs)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,6 +40,22 @@ def test_truth(source: str, facts: dict[str, Any], truth: bool | None) -> None:
 
 
 @pytest.mark.parametrize(
+    ("source", "note"),
+    [
+        ("facts.message", "not a truth: STRING"),
+        ("facts.number", "not a truth: INT"),
+        ("facts[facts.message] == 1", "not a truth: ERROR NOT_FOUND"),
+        ("'a'.matches(facts.message)", "not a truth: ERROR INVALID_ARGUMENT"),
+        ("[facts.message, 1][2]", "not a truth: ERROR UNKNOWN"),
+        ("{facts.message: 1, facts.message: 2}.size() == 1", "it could not be evaluated"),
+    ],
+)
+def test_a_note_tells_no_value(source: str, note: str) -> None:
+    node = compile_expression(source)({"message": "NOT_FOUND: my (secret", "number": 7})
+    assert (node.truth, node.note) == (None, note)
+
+
+@pytest.mark.parametrize(
     "source",
     [
         "",
