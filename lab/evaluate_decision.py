@@ -41,11 +41,12 @@ def settle(policy: CostPolicy, seen: Observed) -> Settled:
         took += verdict.milliseconds if verdict.rung != "llm" else 0.0
         last = place + 1 == len(seen.verdicts)
         following = PERSON if last else seen.verdicts[place + 1].rung
-        action = policy.choose(seen.verdicts[: place + 1], following).action
+        asked = seen.verdicts[: place + 1]
+        action = policy.choose(asked, following, prospects=seen.foreseen.get(following)).action
         if action == "next":
             paid += policy.costs.of_asking(following)
             continue
-        given = given_by(policy, seen.verdicts[: place + 1], action)
+        given = given_by(policy, asked, action)
         if given is not None:
             answered = _answered(policy.costs, seen, seen.verdicts[given], paid)
             return replace(answered, milliseconds=took)

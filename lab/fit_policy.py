@@ -7,8 +7,8 @@ prior: (Σ cost + w·prior) / (n + w).
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -23,11 +23,15 @@ LEAST_IN_BIN = 12
 
 @dataclass(frozen=True, kw_only=True)
 class HeldOutTrace:
-    """`realised` is what answering with each verdict would have cost; None where it abstained."""
+    """`realised` is what answering with each verdict would have cost; None where it abstained.
+
+    `foreseen` is all that a rung could have said, by its name, where that was known before.
+    """
 
     verdicts: tuple[Verdict, ...]  # in the order asked, a person excluded
     realised: tuple[float | None, ...]
     person: float  # what a person would have cost here
+    foreseen: Mapping[str, Sequence[Verdict]] = field(default_factory=dict)
 
 
 def fit_policy(
@@ -48,7 +52,7 @@ def fit_policy(
         cells: dict[str, list[int]] = defaultdict(list)
         for i in here:
             verdicts = traces[i].verdicts
-            if place + 1 < len(verdicts) and _is_open(verdicts[place]):
+            if place + 1 < len(verdicts) and _may_go_on(policy, traces[i], place):
                 cells[key(verdicts[place], verdicts[place + 1].rung)].append(i)
         for name, members in cells.items():
             scores = [cost_now(costs, traces[i].verdicts[place]) or 0.0 for i in members]
@@ -60,16 +64,21 @@ def fit_policy(
     return policy
 
 
-def _is_open(verdict: Verdict) -> bool:
-    """A certain answer ends the ladder and an escalation goes to a person: nothing follows them."""
-    return not verdict.escalate and (verdict.abstained or bool(verdict.belief))
+def _may_go_on(policy: CostPolicy, trace: HeldOutTrace, place: int) -> bool:
+    """A certain answer ends the ladder, an escalation goes to a person, and a rung that could say
+    nothing of use is not asked: what follows these is no part of what usually follows."""
+    verdict, following = trace.verdicts[place], trace.verdicts[place + 1].rung
+    if verdict.escalate or not (verdict.abstained or verdict.belief):
+        return False
+    return policy.may_pay(trace.verdicts[: place + 1], following, trace.foreseen.get(following))
 
 
 def _cost_from(policy: CostPolicy, trace: HeldOutTrace, place: int, beyond: float) -> float:
     verdicts = trace.verdicts[: place + 1]
     last = len(verdicts) == len(trace.verdicts)
     following = PERSON if last else trace.verdicts[place + 1].rung
-    action = policy.choose(verdicts, following).action
+    prospects = trace.foreseen.get(following)
+    action = policy.choose(verdicts, following, prospects=prospects).action
     if action == "next":
         return policy.costs.of_asking(following) + beyond
     given = given_by(policy, verdicts, action)

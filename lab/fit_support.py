@@ -7,8 +7,9 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from core.contracts import ANSWER
+from core.spec import DecisionSpec
 from lab.traces import Observed, is_right
-from router.rungs import split_answer
+from router.rungs import LanguageRung, LanguageVerdicts
 from router.support import SupportModel, features
 
 LEAST_OF_EACH = 5  # right and wrong answers; below it a slope is noise
@@ -19,7 +20,7 @@ def fit_support(seen: Sequence[Observed]) -> SupportModel:
     rows, labels = [], []
     for one in seen:
         for verdict in one.verdicts:
-            if verdict.rung == "llm" and verdict.answer and one.row.truth == ANSWER:
+            if verdict.rung == LanguageRung.name and verdict.answer and one.row.truth == ANSWER:
                 rows.append(features(one.known.quality_any or 0.0, verdict.answer))
                 labels.append(is_right(one.row, ANSWER, verdict))
     right = int(np.sum(labels))
@@ -33,12 +34,14 @@ def fit_support(seen: Sequence[Observed]) -> SupportModel:
     )
 
 
-def with_support(support: SupportModel, one: Observed) -> Observed:
+def with_support(support: SupportModel, spec: DecisionSpec, one: Observed) -> Observed:
     """The same observation as the fitted model would have believed it."""
+    says = LanguageVerdicts(outcomes=tuple(spec.outcomes), support=support, version="")
     verdicts = []
     for verdict in one.verdicts:
-        if verdict.rung == "llm" and verdict.answer:
-            right = support.probability(one.known.quality_any or 0.0, verdict.answer)
-            verdict = replace(verdict, belief=split_answer(one.known.belief, right))
+        if verdict.rung == LanguageRung.name and verdict.answer:
+            belief = says.answering(verdict.answer, one.known).belief
+            verdict = replace(verdict, belief=belief)
         verdicts.append(verdict)
-    return replace(one, verdicts=tuple(verdicts))
+    foreseen = {**one.foreseen, LanguageRung.name: says.prospects(one.known)}
+    return replace(one, verdicts=tuple(verdicts), foreseen=foreseen)

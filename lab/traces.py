@@ -1,8 +1,8 @@
 """Held-out rows through every rung of a ladder, and what each verdict would have cost."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from core.contracts import ANSWER, Request, Verdict
@@ -17,11 +17,13 @@ EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # no rung reads when a request was rec
 
 @dataclass(frozen=True, kw_only=True)
 class Observed:
-    """One row with the verdict of every rung that its ladder has."""
+    """One row with the verdict of every rung that its ladder has, and what those could have said
+    of which that was known before, by rung."""
 
     row: DecisionRow
     verdicts: tuple[Verdict, ...]
     known: Known
+    foreseen: Mapping[str, Sequence[Verdict]] = field(default_factory=dict)
 
 
 def observe(
@@ -30,8 +32,10 @@ def observe(
     async def every() -> list[Observed]:
         result = []
         for number, row in enumerate(rows):
-            verdicts, known = await ladder.ask_every(request_of(ladder.name, row, number))
-            result.append(Observed(row=row, verdicts=tuple(verdicts), known=known))
+            told = await ladder.ask_every(request_of(ladder.name, row, number))
+            result.append(
+                Observed(row=row, verdicts=told.verdicts, known=told.known, foreseen=told.foreseen)
+            )
             progress(number + 1, len(rows))
         return result
 
@@ -71,4 +75,5 @@ def trace_of(costs: Costs, seen: Observed) -> HeldOutTrace:
         verdicts=seen.verdicts,
         realised=tuple(realised_cost(costs, seen.row, verdict) for verdict in seen.verdicts),
         person=costs.of_person(),
+        foreseen=seen.foreseen,
     )

@@ -184,10 +184,9 @@ def _fitted(
 
 def _settled(parts: LadderParts, seen: Sequence[Observed]) -> LadderParts:
     """With what rows that no model was fitted on say about them: the support, and the policy."""
-    costs = parts.spec.costs
-    support = fit_support(seen)
-    traces = [trace_of(costs, with_support(support, one)) for one in seen]
-    return replace(parts, support=support, policy=fit_policy(costs, traces))
+    spec, support = parts.spec, fit_support(seen)
+    traces = [trace_of(spec.costs, with_support(support, spec, one)) for one in seen]
+    return replace(parts, support=support, policy=fit_policy(spec.costs, traces))
 
 
 def times_of(spec: DecisionSpec, rows: Sequence[DecisionRow]) -> Moments | None:

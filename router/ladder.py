@@ -28,6 +28,16 @@ class Rung(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
+class EveryVerdict:
+    """Of each rung in the order asked; `foreseen` is all that a rung could have said, by its name,
+    where that was known before it was asked."""
+
+    verdicts: tuple[Verdict, ...]
+    foreseen: Mapping[str, Sequence[Verdict]]
+    known: Known
+
+
+@dataclass(frozen=True, kw_only=True)
 class Ladder:
     """`rungs` without the person, who always stands last; `handlers` names each one's ladder.
 
@@ -58,15 +68,18 @@ class Ladder:
             asked = following if steps[-1].action == "next" else None
         return self._decision(request, known, steps, (time.perf_counter() - started) * 1000)
 
-    async def ask_every(self, request: Request) -> tuple[list[Verdict], Known]:
+    async def ask_every(self, request: Request) -> EveryVerdict:
         """Every rung's verdict, none stopping: what lab fits the policy on. Has no deadline."""
         known = self.read(request)
-        verdicts = []
+        verdicts, foreseen = [], {}
         asked = self._following(None, known)
         while asked is not None and asked != PERSON:
+            prospects = self._foreseen(asked, known)
+            if prospects is not None:
+                foreseen[asked] = prospects
             verdicts.append(await self.ask(asked, request, known, 3600.0))
             asked = self._following(asked, known)
-        return verdicts, known
+        return EveryVerdict(verdicts=tuple(verdicts), foreseen=foreseen, known=known)
 
     async def ask(self, name: str, request: Request, known: Known, left_s: float) -> Verdict:
         """The rung's verdict; being late or broken is an abstention, never a lost request."""
@@ -102,6 +115,10 @@ class Ladder:
         places = [name for name in order if name in self.rungs or name == PERSON]
         return places[0] if asked is None else places[places.index(asked) + 1]
 
+    def _foreseen(self, rung: str, known: Known) -> Sequence[Verdict] | None:
+        could_say = self.prospects.get(rung)
+        return could_say(known) if could_say else None
+
     def _left_ms(self, started: float) -> float:
         return self.deadline_ms - (time.perf_counter() - started) * 1000
 
@@ -115,12 +132,11 @@ class Ladder:
     ) -> Step:
         if following is None:
             return Step(verdict=verdict, action="person", cost_now=None, cost_next=None, why="")
-        foreseen = self.prospects.get(following)
         choice = self.policy.choose(
             [*(step.verdict for step in before), verdict],
             following,
             in_time=left_ms > self._takes_ms(following),
-            prospects=foreseen(known) if foreseen else None,
+            prospects=self._foreseen(following, known),
         )
         return Step(
             verdict=verdict,

@@ -118,8 +118,12 @@ class CostPolicy:
         now = cost_now(self.costs, verdict)
         person = self.costs.of_person()
         best = self.standing(verdicts)
-        at_hand = person if best is None else cost_now(self.costs, verdicts[best]) or 0.0
-        against = self._against(following, at_hand, in_time, prospects)
+        at_hand = self._at_hand(verdicts, best)
+        against = ""
+        if not in_time:
+            against = f"{following} would come too late"
+        elif not self.may_pay(verdicts, following, prospects):
+            against = f"nothing that {following} could say would cost less"
         possible = following != PERSON and not against
         further = self.cost_of_next(verdict, following) if possible else person
         unit = self.costs.currency
@@ -137,18 +141,22 @@ class CostPolicy:
         why = f"{stands}, {following} and what follows {further:.2f}"
         return Choice(action="next", cost_now=now, cost_next=further, why=why)
 
-    def _against(
-        self, following: str, at_hand: float, in_time: bool, prospects: Sequence[Verdict] | None
-    ) -> str:
-        """Why it is not asked, whatever usually follows it; empty where it may be."""
-        if not in_time:
-            return f"{following} would come too late"
+    def may_pay(
+        self, verdicts: Sequence[Verdict], following: str, prospects: Sequence[Verdict] | None
+    ) -> bool:
+        """Whether asking `following` could leave an answer at less than what is at hand costs;
+        true where its `prospects` are not known."""
         if prospects is None:
-            return ""
+            return True
+        at_hand = self._at_hand(verdicts, self.standing(verdicts))
         costs = [cost for one in prospects if (cost := cost_now(self.costs, one)) is not None]
-        if self.costs.of_asking(following) + min(costs, default=at_hand) < at_hand:
-            return ""
-        return f"nothing that {following} could say would cost less"
+        return self.costs.of_asking(following) + min(costs, default=at_hand) < at_hand
+
+    def _at_hand(self, verdicts: Sequence[Verdict], best: int | None) -> float:
+        """What the answer that stands costs, or a person."""
+        if best is None:
+            return self.costs.of_person()
+        return cost_now(self.costs, verdicts[best]) or 0.0
 
     def to_json(self) -> dict[str, Any]:
         """Without the costs, which decision.yaml holds."""

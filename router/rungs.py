@@ -12,7 +12,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
 from core.contracts import (
@@ -285,6 +285,47 @@ class RetrievalRung:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class LanguageVerdicts:
+    """What the words of a language model are worth, beside what is known of the request."""
+
+    outcomes: tuple[str, ...]
+    support: SupportModel
+    version: str
+
+    def prospects(self, known: Known) -> tuple[Verdict, ...]:
+        """All that it could say but an abstention; of answers the least and the most believed, as
+        beside what is known only the number of their citations counts."""
+        if not known.evidence:
+            return tuple(self.choosing(outcome, known) for outcome in self.outcomes)
+        documents = tuple(dict.fromkeys(passage.document for passage in known.evidence))
+        return tuple(
+            self.answering(Answer(text="", citations=cited, made_by="llm"), known)
+            for cited in (documents[:1], documents)
+        )
+
+    def answering(self, answer: Answer, known: Known) -> Verdict:
+        right = self.support.probability(known.quality_any or 0.0, answer)
+        return Verdict(
+            outcomes=(ANSWER,),
+            reasons=(f"answered from {', '.join(answer.citations)}, right with {right:.2f}",),
+            version=self.version,
+            rung=LanguageRung.name,
+            belief=split_answer(known.belief, right),
+            answer=answer,
+        )
+
+    def choosing(self, outcome: str, known: Known) -> Verdict:
+        right = self.support.of_classification
+        return Verdict(
+            outcomes=(outcome,),
+            reasons=(f"the language model chose {outcome}, right with {right:.2f}",),
+            version=self.version,
+            rung=LanguageRung.name,
+            belief=_mixed(known.belief, outcome, right),
+        )
+
+
 class LanguageRung:
     """Answers from the retrieved passages, or chooses among the admitted outcomes."""
 
@@ -295,19 +336,13 @@ class LanguageRung:
     ) -> None:
         self._spec = spec
         self._door = door
-        self._support = support
+        self._says = LanguageVerdicts(
+            outcomes=tuple(spec.outcomes), support=support, version=version
+        )
         self.version = version
 
-    def prospects(self, known: Known) -> list[Verdict]:
-        """All that it could say but an abstention; of answers the least and the most believed, as
-        beside what is known only the number of their citations counts."""
-        if not known.evidence:
-            return [self._choosing(outcome, known) for outcome in self._spec.outcomes]
-        documents = tuple(dict.fromkeys(passage.document for passage in known.evidence))
-        return [
-            self._answering(Answer(text="", citations=cited, made_by="llm"), known)
-            for cited in (documents[:1], documents)
-        ]
+    def prospects(self, known: Known) -> tuple[Verdict, ...]:
+        return self._says.prospects(known)
 
     async def judge(self, request: Request, known: Known, deadline_s: float) -> Verdict:
         text = self._spec.request.text_of(request.facts)
@@ -319,7 +354,7 @@ class LanguageRung:
                 decision=request.decision,
                 deadline_s=deadline_s,
             )
-            said = self._answering(made.value, known) if made.value else None
+            said = self._says.answering(made.value, known) if made.value else None
             return self._told(said, made, known)
         chosen = await self._door.classify(
             text,
@@ -328,29 +363,8 @@ class LanguageRung:
             decision=request.decision,
             deadline_s=deadline_s,
         )
-        said = self._choosing(chosen.value, known) if chosen.value else None
+        said = self._says.choosing(chosen.value, known) if chosen.value else None
         return self._told(said, chosen, known)
-
-    def _answering(self, answer: Answer, known: Known) -> Verdict:
-        right = self._support.probability(known.quality_any or 0.0, answer)
-        return Verdict(
-            outcomes=(ANSWER,),
-            reasons=(f"answered from {', '.join(answer.citations)}, right with {right:.2f}",),
-            version=self.version,
-            rung=self.name,
-            belief=split_answer(known.belief, right),
-            answer=answer,
-        )
-
-    def _choosing(self, outcome: str, known: Known) -> Verdict:
-        right = self._support.of_classification
-        return Verdict(
-            outcomes=(outcome,),
-            reasons=(f"the language model chose {outcome}, right with {right:.2f}",),
-            version=self.version,
-            rung=self.name,
-            belief=_mixed(known.belief, outcome, right),
-        )
 
     def _told(self, said: Verdict | None, result: LanguageResult[Any], known: Known) -> Verdict:
         """What it said, or that it abstained, with what that cost and what the model was given."""

@@ -129,7 +129,7 @@ def test_support_is_learnt_from_held_out_answers_and_believed_after() -> None:
     wrong = [seen(row(ANSWER, "fees"), answer("llm", 0.5, "a", "b", "c")) for _ in range(80)]
     support = fit_support(right + wrong)
     assert support.probability(0.8, answer("llm", 0.5, "fees").answer) > 0.9  # type: ignore[arg-type]
-    believed = with_support(support, wrong[0]).verdicts[-1]
+    believed = with_support(support, SPEC, wrong[0]).verdicts[-1]
     assert believed.belief[ANSWER] < 0.1
     assert trace_of(SPEC.costs, wrong[0]).realised == (None, 5)
     assert fit_support(right) == SupportModel()  # nothing was ever wrong: no slope from that

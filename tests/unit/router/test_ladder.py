@@ -221,9 +221,9 @@ def test_every_rung_is_asked_for_a_trace_of_lab() -> None:
         ScriptedRung("retrieval", answering("retrieval", 0.99)),
         ScriptedRung("llm", answering("llm", 0.99)),
     )
-    verdicts, known = asyncio.run(asked.ask_every(REQUEST))
-    assert [verdict.rung for verdict in verdicts] == list(ORDER[:4])
-    assert known.handler == "help"
+    told = asyncio.run(asked.ask_every(REQUEST))
+    assert [verdict.rung for verdict in told.verdicts] == list(ORDER[:4])
+    assert told.known.handler == "help"
 
 
 def test_many_at_once_do_not_wait_for_one_another() -> None:
