@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Connection,
     Row,
@@ -26,6 +27,7 @@ from sqlalchemy import (
     not_,
     or_,
     select,
+    type_coerce,
     update,
 )
 from sqlalchemy.exc import IntegrityError
@@ -35,6 +37,7 @@ from core.errors import Conflict
 from core.jobs.job import OPEN, Job, JobState, LeaseLost, read_job
 from core.jobs.job_rows import IS_OPEN, JobRows, fits, of_tenant, unknown_job
 from core.store.base import insert_new
+from core.store.columns import Moment
 from core.store.forget import forget
 from core.store.idempotency import Effects
 from core.store.post import post
@@ -47,6 +50,10 @@ PUT_OFF = timedelta(seconds=2)  # a job that waits for another is looked at no m
 KEPT = timedelta(days=90)  # what became of a job, for whoever looks into it a quarter later
 TURN = (jobs.c.priority.desc(), jobs.c.due_at, jobs.c.id)
 BATCH = 100  # jobs in one sweep, which holds SQLite's only write lock
+# A wake-up may be spent on a worker that cannot do the job, or lost with its broker. So the head of
+# the queue is woken for again, each time after as long again as it has waited: behind work that
+# takes long, messages must not pile up.
+AGAIN, AT_THE_HEAD = timedelta(seconds=30), 8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -171,7 +178,8 @@ class JobLedger(JobRows):
             ) from error
 
     def sweep(self, failure: Failure | None = None, *, embedder: str | None = None) -> Swept:
-        """Queues again what a dead worker left, and wakes for what was put off and is due now.
+        """Queues again what a dead worker left, and wakes for what was put off and is due now, and
+        again for what no worker came for.
 
         `failure` gives the effects of a job that fails because its workers died too often. Nobody
         is woken for what needs another `embedder`: a worker that has it sweeps too.
@@ -191,10 +199,13 @@ class JobLedger(JobRows):
                     values |= {"state": "queued", "due_at": now}
                     _wake(connection, row.tenant_id, row.id, row.kind, now)
                 _set(connection, row, values | {"woken_at": now})
-            for row in connection.execute(_put_off(now, embedder)).all():
-                counts["woken"] += 1
-                _wake(connection, row.tenant_id, row.id, row.kind, now)
-                _set(connection, row, {"woken_at": now})
+            put_off = _unheard(now, embedder, BATCH, jobs.c.woken_at < jobs.c.due_at)
+            overlooked = _unheard(now, embedder, AT_THE_HEAD, _overlooked(now))
+            for which in (put_off, overlooked):
+                for row in connection.execute(which).all():
+                    counts["woken"] += 1
+                    _wake(connection, row.tenant_id, row.id, row.kind, now)
+                    _set(connection, row, {"woken_at": now})
         return Swept(**counts)
 
     def prune(self) -> int:
@@ -321,18 +332,26 @@ def _due(which: ColumnElement[bool], limit: int) -> Select[Any]:
     return ordered.with_for_update(skip_locked=True)
 
 
-def _put_off(now: datetime, embedder: str | None) -> Select[Any]:
-    """Nobody was woken since it is due. Of the first in turn alone: any wake-up claims whichever
-    job comes first, and what is read and sent must not grow with the queue.
+def _unheard(
+    now: datetime, embedder: str | None, first: int, which: ColumnElement[bool]
+) -> Select[Any]:
+    """Of the `first` in turn alone: any wake-up claims whichever job comes first, and what is read
+    and sent must not grow with the queue.
 
     Only what is woken for is locked: a claim would pass over the rest, and its wake-up be spent.
     """
     mine = and_(IS_OPEN, _waiting(now), fits(embedder))
-    first = select(jobs.c.tenant_id, jobs.c.id).where(mine).order_by(*TURN)
-    turn = first.limit(BATCH).subquery()
+    ordered = select(jobs.c.tenant_id, jobs.c.id).where(mine).order_by(*TURN)
+    turn = ordered.limit(first).subquery()
     same = (turn.c.tenant_id == jobs.c.tenant_id) & (turn.c.id == jobs.c.id)
-    which = and_(jobs.c.woken_at < jobs.c.due_at, _waiting(now))
-    return select(jobs).join(turn, same).where(which).with_for_update(of=jobs, skip_locked=True)
+    told = select(jobs).join(turn, same).where(which, _waiting(now))
+    return told.with_for_update(of=jobs, skip_locked=True)
+
+
+def _overlooked(now: datetime) -> ColumnElement[bool]:
+    woken, due = (type_coerce(moment, BigInteger) for moment in (jobs.c.woken_at, jobs.c.due_at))
+    as_long_again = type_coerce(2 * woken - due, Moment)
+    return and_(jobs.c.woken_at <= now - AGAIN, as_long_again <= now)
 
 
 def _waiting(now: datetime) -> ColumnElement[bool]:
