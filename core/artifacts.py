@@ -14,14 +14,15 @@ import hmac
 import json
 import os
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from core.contracts import Json
-from core.errors import CorruptArtifact, NotFound
+from core.errors import CorruptArtifact, ForeignArtifact, NotFound, RungError, Unavailable
 from core.whole_file import settle, write_whole
 
 FORMAT = 1
@@ -76,8 +77,9 @@ class ArtifactStore:
     def get(
         self, tenant_id: str, artifact_id: str, kind: str, *, only: Collection[str] | None = None
     ) -> Artifact:
-        """Whole, or with no other files than `only`. Raises NotFound, or CorruptArtifact where
-        anything that is read differs from what was put."""
+        """Whole, or with no other files than `only`. Raises NotFound, CorruptArtifact where
+        anything that is read differs from what was put, ForeignArtifact where another key signed
+        it, and Unavailable where the folder cannot be read now."""
         if not _ID.match(artifact_id):
             raise NotFound(
                 "RUNG-ARTIFACT-UNKNOWN",
@@ -85,10 +87,9 @@ class ArtifactStore:
                 way_out="Take the id that training printed.",
             )
         folder = self._folder(tenant_id)
-        try:
-            manifest = (folder / "manifests" / f"{artifact_id}.json").read_bytes()
-        except OSError as error:
-            raise _unknown(artifact_id) from error
+        manifest = _read(
+            folder / "manifests" / f"{artifact_id}.json", missing=_unknown(artifact_id)
+        )
         if hashlib.sha256(manifest).hexdigest() != artifact_id:
             raise _corrupt(artifact_id, "its manifest was changed")
         self._verify_signature(folder, artifact_id, manifest)
@@ -99,22 +100,19 @@ class ArtifactStore:
         for name, entry in content["files"].items():
             if only is not None and name not in only:
                 continue
-            try:
-                files[name] = (
-                    folder / "blobs" / entry["sha256"][:2] / entry["sha256"]
-                ).read_bytes()
-            except OSError as error:
-                raise _corrupt(artifact_id, f"{name} is missing") from error
+            files[name] = _read(
+                folder / "blobs" / entry["sha256"][:2] / entry["sha256"],
+                missing=_corrupt(artifact_id, f"{name} is missing"),
+            )
             if hashlib.sha256(files[name]).hexdigest() != entry["sha256"]:
                 raise _corrupt(artifact_id, f"{name} was changed")
         return Artifact(id=artifact_id, kind=kind, meta=content["meta"], files=files)
 
     def keep(self, tenant_id: str, artifact_id: str) -> None:
-        """Its age starts anew, for whoever is about to name it in a row. Raises NotFound."""
-        try:
+        """Its age starts anew, for whoever is about to name it in a row. Raises NotFound, and
+        Unavailable where the folder cannot be written to now."""
+        with _told_apart(_unknown(artifact_id)):
             os.utime(self._folder(tenant_id) / "manifests" / f"{artifact_id}.json")
-        except OSError as error:
-            raise _unknown(artifact_id) from error
 
     def tenants(self) -> tuple[str, ...]:
         """Whoever has a folder here."""
@@ -166,12 +164,14 @@ class ArtifactStore:
     def _verify_signature(self, folder: Path, artifact_id: str, manifest: bytes) -> None:
         if self._key is None:
             return
-        try:
-            signature = (folder / "manifests" / f"{artifact_id}.sig").read_bytes()
-        except OSError:
-            signature = b""
+        foreign = ForeignArtifact(
+            "RUNG-ARTIFACT-SIGNATURE",
+            f"artifact {artifact_id[:12]} was not signed with this process's key",
+            way_out="Give every process the RUNG_SECRET that it was made with, or make it again.",
+        )
+        signature = _read(folder / "manifests" / f"{artifact_id}.sig", missing=foreign)
         if not hmac.compare_digest(signature, self._signature(manifest)):
-            raise _corrupt(artifact_id, "its signature does not fit the configured key")
+            raise foreign
 
 
 def _canonical(content: Mapping[str, Any]) -> bytes:
@@ -196,6 +196,26 @@ def _unknown(artifact_id: str) -> NotFound:
     )
 
 
+def _read(path: Path, *, missing: RungError) -> bytes:
+    with _told_apart(missing):
+        return path.read_bytes()
+
+
+@contextmanager
+def _told_apart(missing: RungError) -> Iterator[None]:
+    """What is not there from what cannot be reached: a share that is away, a right that lacks."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise missing from error
+    except OSError as error:
+        raise Unavailable(
+            "RUNG-ARTIFACT-READ",
+            f"the artifacts' folder cannot be used ({error.strerror or type(error).__name__})",
+            way_out="Look at the disk or share that RUNG_HOME is on, and at this process's rights.",
+        ) from error
+
+
 def _is_tenant(path: Path) -> bool:
     return path.is_dir() and _TENANT.match(path.name) is not None
 
@@ -203,9 +223,9 @@ def _is_tenant(path: Path) -> bool:
 def _told(manifest: Path) -> tuple[str, set[str]]:
     """Its kind, and the digests of its files; not verified."""
     try:
-        content = json.loads(manifest.read_bytes())
+        content = json.loads(_read(manifest, missing=_unknown(manifest.stem)))
         return content["kind"], {entry["sha256"] for entry in content["files"].values()}
-    except FileNotFoundError:
+    except NotFound:
         return "", set()  # removed by another process just now
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise _corrupt(manifest.stem, "its manifest was changed") from error

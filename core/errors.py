@@ -14,6 +14,7 @@ RungError
 ├── Overloaded           more work than can be admitted; come back after `retry_after` seconds
 ├── Unavailable          something this process needs does not answer
     └── CorruptArtifact  stored model files that are not what was put there
+        └── ForeignArtifact  ... or were signed with another key
 """
 
 from typing import ClassVar
@@ -105,3 +106,7 @@ class CorruptArtifact(Unavailable):
     """The same request fails until the artifact is restored or made again."""
 
     retryable = False
+
+
+class ForeignArtifact(CorruptArtifact):
+    """Nothing says that it is broken: another process, with another key, may read it."""

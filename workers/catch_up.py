@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from core.artifacts import ArtifactStore
 from core.embedding import text_digest
-from core.errors import CorruptArtifact, RungError
+from core.errors import CorruptArtifact, ForeignArtifact, InvalidDocument, NotFound, RungError
 from core.jobs.corpus_jobs import (
     BULK,
     LAST,
@@ -52,8 +52,13 @@ class CatchUp:
             rows = self._store.indexes_of(which.tenant_id, which.decision, which.corpus)
             if rows and all(row.fingerprint not in (None, fingerprint) for row in rows):
                 continue  # `rung embed` begins a cut-over, and no worker by itself
-            if catch_up(self._store, self._artifacts, which, str(fingerprint), read=self._read):
-                LOG.warning("the index of %s/%s is built again", which.decision, which.corpus)
+            try:
+                if catch_up(self._store, self._artifacts, which, str(fingerprint), read=self._read):
+                    LOG.warning("the index of %s/%s is built again", which.decision, which.corpus)
+            except RungError as error:  # one tenant's folder is in no other's way
+                LOG.warning(
+                    "no look at the index of %s/%s: %s", which.decision, which.corpus, error
+                )
 
 
 def catch_up(
@@ -111,24 +116,19 @@ def _is_lost(
     artifacts: ArtifactStore, tenant_id: str, row: IndexRow, fingerprint: str, read: set[str]
 ) -> bool:
     """Never what another key has signed: with two values of RUNG_SECRET, workers would build in
-    turn what the other one refuses."""
+    turn what the other one refuses. Nor what cannot be reached just now."""
     from rankers.corpora import load_index  # FAISS, at the first look and not before
     from rankers.indexed_texts import INDEX
 
     try:
         artifacts.get(tenant_id, row.artifact_id, INDEX, only=())
-    except CorruptArtifact as error:
-        LOG.warning("an index is not of this worker's key, and is left alone: %s", error)
-        return False
-    except RungError:
-        return True
-    if row.artifact_id not in read:
-        try:
+        if row.artifact_id not in read:
             load_index(artifacts, tenant_id, row.artifact_id, fingerprint=fingerprint)
-        except RungError as error:
-            LOG.warning("an index cannot be read: %s", error)
-            return True
-        read.add(row.artifact_id)
+            read.add(row.artifact_id)
+    except (NotFound, CorruptArtifact, InvalidDocument) as error:
+        lost = not isinstance(error, ForeignArtifact)
+        LOG.warning("an index %s: %s", "is lost" if lost else "is left alone", error)
+        return lost
     return False
 
 

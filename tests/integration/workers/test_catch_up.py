@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from core.artifacts import ArtifactStore
+from core.errors import Unavailable
 from core.store.indexes import NewIndex, add_index
 from rankers.indexed_texts import INDEX
 from tests.fakes.corpus_world import PLACE, WHICH, CorpusWorld, undisturbed
@@ -86,7 +87,7 @@ def test_a_first_build_that_was_cancelled_is_made_up_for(world: CorpusWorld) -> 
     assert world.held() == {"a": "one"}
 
 
-@pytest.mark.parametrize("lost", ["manifest", "blobs"])
+@pytest.mark.parametrize("lost", ["manifest", "changed", "blobs"])
 def test_an_index_whose_files_are_lost_is_built_again(
     world: CorpusWorld, tmp_path: Path, lost: str
 ) -> None:
@@ -95,6 +96,8 @@ def test_an_index_whose_files_are_lost_is_built_again(
     path = manifest(world, tmp_path)
     if lost == "manifest":
         path.unlink()
+    elif lost == "changed":
+        path.write_bytes(b"{}")
     else:
         for blob in (tmp_path / "artifacts" / WHICH.tenant_id / "blobs").glob("*/*"):
             blob.unlink()
@@ -147,6 +150,18 @@ def test_what_another_key_has_signed_is_left_alone(
     with caplog.at_level(logging.WARNING, "rung.workers"):
         CatchUp(world.store, theirs, lambda: OWN).run()
     assert builds(world) == 1 and "is left alone" in caplog.text
+
+
+def test_an_index_that_cannot_be_reached_is_no_lost_one(world: CorpusWorld, tmp_path: Path) -> None:
+    world.put({"a": "one"})
+    world.run()
+    path = manifest(world, tmp_path)
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(path)
+    with pytest.raises(Unavailable, match="cannot be used"):
+        catch_up(world.store, world.artifacts, WHICH, OWN)
+    looks(world).run()
+    assert builds(world) == 1
 
 
 def test_no_worker_begins_a_cut_over_and_none_is_left_behind_by_one(

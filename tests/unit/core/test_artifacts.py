@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from core.artifacts import ArtifactStore, under
-from core.errors import CorruptArtifact, NotFound
+from core.errors import CorruptArtifact, ForeignArtifact, NotFound, Unavailable
 
 FILES = {"model.txt": b"tree\n" * 50, "part/weights.bin": bytes(range(256))}
 KEY = b"k" * 32
@@ -55,18 +55,33 @@ def test_a_thousand_corruptions_are_all_refused(tmp_path: Path) -> None:
         path.write_bytes(bytes(bad[:place] if cut else bad))
         with pytest.raises(CorruptArtifact) as caught:
             store(tmp_path).get("t", artifact_id, "release")
-        assert caught.value.code == "RUNG-ARTIFACT-CORRUPT"
+        told = "SIGNATURE" if path.suffix == ".sig" else "CORRUPT"
+        assert caught.value.code == f"RUNG-ARTIFACT-{told}"
         path.write_bytes(good)
     assert store(tmp_path).get("t", artifact_id, "release")
 
 
 def test_a_manifest_made_without_the_key_is_refused(tmp_path: Path) -> None:
     forged = ArtifactStore(tmp_path, b"another key").put("t", "release", FILES)
-    with pytest.raises(CorruptArtifact, match="signature"):
+    with pytest.raises(ForeignArtifact, match="not signed"):
         store(tmp_path).get("t", forged, "release")
     unsigned = ArtifactStore(tmp_path / "u").put("t", "release", FILES)
-    with pytest.raises(CorruptArtifact, match="signature"):
+    with pytest.raises(ForeignArtifact, match="not signed"):
         store(tmp_path / "u").get("t", unsigned, "release")
+
+
+@pytest.mark.parametrize("part", ["manifests/*.json", "manifests/*.sig", "blobs/*/*"])
+def test_what_cannot_be_reached_is_neither_lost_nor_broken(tmp_path: Path, part: str) -> None:
+    artifact_id = store(tmp_path).put("t", "release", FILES)
+    path = next((tmp_path / "t").glob(part))
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(path)  # as a share that is away answers: no such file is not what it says
+    with pytest.raises(Unavailable) as caught:
+        store(tmp_path).get("t", artifact_id, "release")
+    assert (caught.value.code, caught.value.retryable) == ("RUNG-ARTIFACT-READ", True)
+    path.unlink()
+    (tmp_path / "elsewhere").rename(path)
+    assert store(tmp_path).get("t", artifact_id, "release")
 
 
 def test_an_artifact_of_another_kind_or_tenant_is_not_taken(tmp_path: Path) -> None:
