@@ -120,11 +120,15 @@ class ArtifactStore:
             return ()
         return tuple(sorted(path.name for path in self._root.iterdir() if _is_tenant(path)))
 
-    def belongs_to(self, tenant_id: str, database: str) -> bool:
-        """Whether the rows of that database name what lies here. A folder is that database's which
-        asks first: another one's rows know nothing of it, and would have all of it swept."""
-        marked = self._folder(tenant_id) / DATABASE
+    def belongs_to(self, tenant_id: str, database: str, *, named: Collection[str]) -> bool | None:
+        """Whether the rows of that database name what lies here. None where nothing tells: a folder
+        is that database's which first asks with a `named` artifact that lies in it. Another one's
+        rows know nothing of the folder, and would have all of it swept."""
+        folder = self._folder(tenant_id)
+        marked = folder / DATABASE
         if not marked.exists():
+            if not any((folder / "manifests" / f"{one}.json").exists() for one in named):
+                return None
             write_whole(marked, database.encode())
         return marked.read_bytes() == database.encode()
 

@@ -91,15 +91,18 @@ class Sweep:
         return found
 
     def _sweep_files(self, tenant_id: str) -> None:
-        if not self._artifacts.belongs_to(tenant_id, folder_mark(self._store, tenant_id)):
+        with self._store.reading() as connection:
+            named = named_indexes(connection, tenant_id)
+        mark = folder_mark(self._store, tenant_id)
+        mine = self._artifacts.belongs_to(tenant_id, mark, named=named)
+        if mine is False:
             LOG.warning(
                 "the artifacts of tenant %s are another database's, so none is swept; if that one "
                 "is gone for good, remove the file 'database' from their folder",
                 tenant_id,
             )
+        if not mine:
             return
-        with self._store.reading() as connection:
-            named = named_indexes(connection, tenant_id)
         before = self._store.now() - YOUNG
         self._artifacts.sweep(tenant_id, INDEX, named=named, before=before)
 

@@ -238,17 +238,26 @@ def test_another_database_sweeps_no_file(
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Its rows name nothing of what is here, so all would go."""
+    """Its rows name nothing of what is here, so all would go; also where it asks first."""
     corpus.write({"a": "one"})
     kept = corpus.build()
-    sweep.run()
     clock.advance(days=2)
     foreign = Store.open(f"sqlite:///{tmp_path / 'foreign.db'}", clock, secret=SECRET)
+    Sweep(settings, foreign).run()
+    assert corpus.files() == {kept}
+    sweep.run()
     with caplog.at_level(logging.WARNING):
         Sweep(settings, foreign).run()
     foreign.close()
     assert corpus.files() == {kept}
     assert "another database's" in caplog.text
+    corpus.write({"a": "two"})
+    for _ in range(5):
+        newest = corpus.build()
+        corpus.write({"a": newest})
+        clock.advance(days=2)
+    sweep.run()
+    assert kept not in corpus.files()
 
 
 # --- another embedder

@@ -201,12 +201,13 @@ def test_where_a_manifest_cannot_be_read_nothing_is_removed(tmp_path: Path) -> N
     assert store(tmp_path).get("t", lost, "index")
 
 
-def test_a_folder_is_of_the_database_that_asks_first(tmp_path: Path) -> None:
+def test_a_folder_is_of_the_database_that_first_names_what_lies_in_it(tmp_path: Path) -> None:
     assert store(tmp_path).tenants() == ()
-    store(tmp_path).put("t", "index", {"a": b"1"})
+    lies = store(tmp_path).put("t", "index", {"a": b"1"})
     assert store(tmp_path).tenants() == ("t",)
-    assert [store(tmp_path).belongs_to("t", name) for name in ("one", "one", "two")] == [
-        True,
-        True,
-        False,
-    ]
+
+    def asked(database: str, *named: str) -> bool | None:
+        return store(tmp_path).belongs_to("t", database, named=named)
+
+    assert (asked("two"), asked("two", "f" * 64)) == (None, None)
+    assert (asked("one", lies), asked("one"), asked("two", lies)) == (True, True, False)
