@@ -1,19 +1,24 @@
 """Migrations make exactly the schema that the code reads, once, whoever starts first."""
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import text
+from sqlalchemy import MetaData, create_engine, insert, text
 
 import core.store.migrate as migrate_module
 from core.clock import SystemClock
 from core.errors import InvalidSettings, Unavailable
+from core.jobs import JobLedger
 from core.store import Store
 from core.store.tables import metadata
 from tests.fakes.databases import postgres_database
@@ -74,6 +79,80 @@ def test_a_database_of_a_newer_version_is_refused(fresh: str) -> None:
     with pytest.raises(InvalidSettings) as caught:
         Store.open(fresh, SystemClock())
     assert caught.value.code == "RUNG-DATABASE-VERSION"
+
+
+OLD_JOB = {
+    "tenant_id": "acme",
+    "id": "j",
+    "kind": "embed_documents",
+    "payload": '{"corpus": "c", "decision": "d", "documents": [1], "fingerprint": "e1"}',
+    "content_hash": "h",
+    "state": "queued",
+    "priority": 0,
+    "tries": 0,
+    "max_tries": 5,
+    "progress": 0,
+    "due_at": 1,
+    "woken_at": 1,
+    "created_at": 1,
+}
+OLD_VECTOR = {"tenant_id": "acme", "fingerprint": "e1", "text_digest": "t", "vector": b"1234"}
+OLD_SCORES = [
+    {
+        "tenant_id": "acme",
+        "decision": "d",
+        "key": key,
+        "probability": 0.25,
+        "outcome": "paid",
+        "features_digest": "f",
+        "release": release,
+        "scored_at": 10,
+        "expires_at": 20,
+    }
+    for key, release in (("1", "r1"), ("2", "r1"), ("3", "r2"))
+]
+
+
+def test_what_a_database_holds_outlives_the_migration_both_ways(fresh: str) -> None:
+    engine = create_engine(fresh.replace("postgresql://", "postgresql+psycopg://"))
+
+    def migrated(go: Callable[[Config, str], None], to: str) -> None:
+        config = Config()
+        folder = Path(migrate_module.__file__).parent / "migrations"
+        config.set_main_option("script_location", str(folder))
+        config.set_main_option("path_separator", "os")
+        with engine.begin() as connection:
+            config.attributes["connection"] = connection
+            go(config, to)
+
+    def rows(table: str) -> list[dict[str, Any]]:
+        with engine.begin() as connection:
+            return [
+                dict(row._mapping) for row in connection.execute(text(f"SELECT * FROM {table}"))
+            ]
+
+    migrated(command.upgrade, "0004")
+    with engine.begin() as connection:
+        for name, old in (("jobs", OLD_JOB), ("vectors", OLD_VECTOR), ("scores", OLD_SCORES)):
+            told = MetaData()
+            told.reflect(connection, only=[name])
+            connection.execute(insert(told.tables[name]), old)
+    before = rows("scores")
+    started = time.time_ns() // 1000
+    store = Store.open(fresh, SystemClock())
+    kept = store.scores("acme", "d", ["1", "2", "3"])
+    assert {key: one.release for key, one in kept.items()} == {"1": "r1", "2": "r1", "3": "r2"}
+    assert kept["1"].probability == 0.25 and kept["1"].expires_at > kept["1"].scored_at
+    ledger = JobLedger(store)
+    assert ledger.claim_next(["embed_documents"], timedelta(1), embedder="another") is None
+    job = ledger.claim_next(["embed_documents"], timedelta(1), embedder="e1")
+    assert job is not None and job.payload == {"corpus": "c", "decision": "d", "documents": [1]}
+    store.close()
+    [vector] = rows("vectors")
+    assert vector["kept_at"] >= started and bytes(vector["vector"]) == b"1234"
+    migrated(command.downgrade, "0004")
+    assert sorted(rows("scores"), key=lambda row: row["key"]) == before
+    engine.dispose()
 
 
 def test_sqlite_is_set_so_that_a_commit_is_durable(tmp_path: Path) -> None:

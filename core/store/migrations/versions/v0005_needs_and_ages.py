@@ -1,5 +1,9 @@
 """The embedder that a job needs, since when a vector is kept, who made a release live and why."""
 
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,12 +15,18 @@ branch_labels = None
 depends_on = None
 
 
+OF_ROW = "tenant_id, decision, key, probability, outcome, features_digest"
+
+
 def upgrade() -> None:
     op.add_column("jobs", sa.Column("needs", sa.Text(), nullable=True))
+    _needs_from_payloads()
     op.add_column(
         "vectors",
         sa.Column("kept_at", sa.BigInteger(), nullable=False, server_default=sa.text("0")),
     )
+    now = time.time_ns() // 1000  # they are of unknown age, and none may go as an old one would
+    op.get_bind().execute(sa.text("UPDATE vectors SET kept_at = :now"), {"now": now})
     op.create_table(
         "folder_marks",
         sa.Column("tenant_id", sa.Text(), nullable=False),
@@ -25,11 +35,15 @@ def upgrade() -> None:
     )
     op.add_column("releases", sa.Column("who", sa.Text(), nullable=True))
     op.add_column("releases", sa.Column("reason", sa.Text(), nullable=True))
-    _scores_by_run()
+    with _kept(f"{OF_ROW}, release, scored_at, expires_at", "scores"):
+        _scores_by_run()
 
 
 def downgrade() -> None:
-    _scores_by_row()
+    joined = "scores JOIN score_runs ON score_runs.id = scores.run"
+    told = ", ".join(f"scores.{name}" for name in OF_ROW.split(", "))
+    with _kept(f"{told}, release, scores.scored_at, expires_at", joined):
+        _scores_by_row()
     op.drop_column("releases", "reason")
     op.drop_column("releases", "who")
     op.drop_table("folder_marks")
@@ -37,8 +51,33 @@ def downgrade() -> None:
     op.drop_column("jobs", "needs")
 
 
+def _needs_from_payloads() -> None:
+    """Where an open job said until now which embedder it is for."""
+    bind = op.get_bind()
+    waiting = "SELECT tenant_id, id, payload FROM jobs WHERE state IN ('queued', 'running')"
+    for tenant_id, job_id, payload in bind.execute(sa.text(waiting)).all():
+        told = json.loads(payload)
+        if "fingerprint" in told:
+            values = {"tenant": tenant_id, "id": job_id, "needs": told.pop("fingerprint")}
+            told_now = json.dumps(told, sort_keys=True)
+            bind.execute(
+                sa.text(
+                    "UPDATE jobs SET needs = :needs, payload = :payload "
+                    "WHERE tenant_id = :tenant AND id = :id"
+                ),
+                {**values, "payload": told_now},
+            )
+
+
+@contextmanager
+def _kept(columns: str, source: str) -> Iterator[None]:
+    """For the tables of scores that are made within: their rows lie aside until then."""
+    op.execute(f"CREATE TEMPORARY TABLE kept AS SELECT {columns} FROM {source}")
+    yield
+    op.execute("DROP TABLE kept")
+
+
 def _scores_by_run() -> None:
-    """Scores expire, so those that are kept go, and the next run of their table makes new ones."""
     op.drop_table("scores")
     op.create_table(
         "score_runs",
@@ -67,6 +106,15 @@ def _scores_by_run() -> None:
         sa.Column("scored_at", sa.BigInteger(), nullable=False),
         sqlite_with_rowid=False,
     )
+    run = "tenant_id, decision, release, scored_at"
+    op.execute(
+        f"INSERT INTO score_runs ({run}, expires_at) "
+        f"SELECT {run}, max(expires_at) FROM kept GROUP BY {run}"
+    )
+    op.execute(
+        f"INSERT INTO scores ({OF_ROW}, run, scored_at) "
+        f"SELECT {OF_ROW}, score_runs.id, scored_at FROM kept JOIN score_runs USING ({run})"
+    )
 
 
 def _scores_by_row() -> None:
@@ -78,6 +126,8 @@ def _scores_by_row() -> None:
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
     )
     op.create_index("scores_by_expiry", "scores", ["expires_at"], unique=False)
+    whole = f"{OF_ROW}, release, scored_at, expires_at"
+    op.execute(f"INSERT INTO scores ({whole}) SELECT {whole} FROM kept")
 
 
 def _create_scores(*more: sa.Column[Any], **how: Any) -> None:
