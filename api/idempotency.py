@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, TypeVar
 
 import anyio
@@ -45,16 +46,23 @@ async def claimed(
 
 
 @asynccontextmanager
-async def abandoned_on_failure(context: Context, claim: Claim | None) -> AsyncIterator[None]:
-    """Frees the key of a request that came to nothing, so that it can be sent again at once."""
+async def abandoned_on_failure(
+    context: Context, claim: Claim | None, *, begun: bool = False
+) -> AsyncIterator[None]:
+    """Frees the key of a request that came to nothing, so that it can be sent again at once; one
+    that had `begun` can be sent again with the same body alone."""
     try:
         yield
     except BaseException:
         if claim is not None:
             # Where even this fails, the claim's lease ends by itself.
             with anyio.CancelScope(shield=True), suppress(RungError):
-                await context.run(context.service.store.abandon, claim)
+                await abandoned(context, claim, begun=begun)
         raise
+
+
+async def abandoned(context: Context, claim: Claim, *, begun: bool) -> None:
+    await context.run(partial(context.service.store.abandon, claim, begun=begun))
 
 
 @dataclass(frozen=True, kw_only=True)

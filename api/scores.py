@@ -9,7 +9,7 @@ from pydantic import BaseModel, JsonValue
 from api.asking import asking_of
 from api.auth import Decider, Reader, guarded_router
 from api.context import Shared
-from api.idempotency import IdempotencyKey, abandoned_on_failure, claimed, mark_replayed
+from api.idempotency import IdempotencyKey, abandoned, abandoned_on_failure, claimed, mark_replayed
 from api.json_body import Read, read_json
 from api.openapi import takes
 from api.schemas.common import ErrorDetail
@@ -47,13 +47,13 @@ async def scores(
     claim = await claimed(context, tenant_id, key, route=f"scores {name}", digest=read.digest)
     if isinstance(claim, Replay):
         mark_replayed(response)
-        kept = _Kept.model_validate(claim.response)
+        before = _Kept.model_validate(claim.response)
         told = [
             ScoreBody.model_validate({**row, "key": one.key})
-            for one, row in zip(asked, kept.scores, strict=True)
+            for one, row in zip(asked, before.scores, strict=True)
         ]
-        return _ranked(kept.release, told, read.body.order_by)
-    async with abandoned_on_failure(context, claim):
+        return _ranked(before.release, told, read.body.order_by)
+    async with abandoned_on_failure(context, claim, begun=True):
         asking = await asking_of(context, tenant_id, name, key)
         answers = await asking.answers(asked)
         told = [
@@ -61,11 +61,11 @@ async def scores(
             for one, answer in zip(asked, answers, strict=True)
         ]
         if claim is not None:
-            store = context.service.store
             if any(isinstance(answer, RungError) and answer.retryable for answer in answers):
-                await context.run(store.abandon, claim)
+                await abandoned(context, claim, begun=True)
             else:
-                await context.run(store.complete_claim, claim, _kept(asking.release, told))
+                kept = _kept(asking.release, told)
+                await context.run(context.service.store.complete_claim, claim, kept)
     return _ranked(asking.release, told, read.body.order_by)
 
 

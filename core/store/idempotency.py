@@ -71,10 +71,16 @@ class Idempotency(Base):
             connection.execute(update(idempotency).where(mine).values(fresh))
             return claim
 
-    def abandon(self, claim: Claim) -> None:
-        """Frees the key of a request that came to nothing; a completed one stays as it is."""
+    def abandon(self, claim: Claim, *, begun: bool = False) -> None:
+        """Frees the key of a request that came to nothing; a completed one stays as it is.
+
+        Where it had `begun`, parts of it may be written under claims of their own: its key stays
+        with this request, which may be sent again at once.
+        """
+        over = update(idempotency).values(lease_until=self.now())
+        nothing = delete(idempotency)
         with self.writing() as connection:
-            connection.execute(delete(idempotency).where(_held(claim)))
+            connection.execute((over if begun else nothing).where(_held(claim)))
 
     def complete_claim(self, claim: Claim, response: Json) -> None:
         """For a request each of whose effects has been written under a claim of its own. Raises

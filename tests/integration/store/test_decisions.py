@@ -136,6 +136,20 @@ def test_an_abandoned_key_is_free_and_a_completed_one_stays(store: Store) -> Non
     assert isinstance(store.claim_idempotency("acme", "k", "another hash"), Replay)
 
 
+def test_a_key_that_had_begun_stays_with_its_request(store: Store) -> None:
+    first = claimed(store)
+    store.abandon(first, begun=True)
+    with pytest.raises(InvalidRequest):
+        store.claim_idempotency("acme", "k", "another hash")
+    again = claimed(store)
+    store.abandon(first, begun=True)  # late
+    with pytest.raises(Conflict):
+        claimed(store)
+    store.complete_claim(again, {"told": 1})
+    store.abandon(again, begun=True)
+    assert isinstance(store.claim_idempotency("acme", "k", "hash"), Replay)
+
+
 def test_feedback_completes_a_claim_with_its_row_or_not_at_all(store: Store) -> None:
     store.record_decision(full_decision(), FACTS, review=False)
     claim = claimed(store)

@@ -259,6 +259,8 @@ def test_after_a_failure_the_same_request_decides_the_rest(
     before = recorded(kept)
     assert before == (2 if status == 200 else 1)
     service.fault = None
+    other = kept.face.send("POST", PATH, json=asked("another loan"), headers=ONCE)
+    assert other.json()["error"]["code"] == "RUNG-IDEMPOTENCY-MISMATCH"
     again = kept.face.send("POST", PATH, json=body, headers=ONCE)
     assert "Idempotency-Replayed" not in again.headers
     assert recorded(kept) == 3
