@@ -15,7 +15,7 @@ from rankers.onnx_model import onnx_fingerprint, onnx_model
 from rankers.token_batches import token_batches
 
 TOKENS_A_BATCH = 2_048  # eight full texts: the widest layer's 12 MB; 1,024 and 8,192 were slower
-MOST_THREADS = 4  # as MiniLMEmbedder: a short text has too little work for more
+MOST_THREADS = 4  # as TorchEmbedder: a short text has too little work for more
 ERRORS_ONLY = 3
 
 

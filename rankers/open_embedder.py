@@ -17,9 +17,9 @@ def open_embedder(name: str, *, threads: int | None = None, models: Path) -> Tex
     """
     refuse_unknown(name)
     if name == "minilm":
-        from rankers.embedder import MiniLMEmbedder
+        from rankers.torch_embedder import TorchEmbedder
 
-        return MiniLMEmbedder(threads=threads)
+        return TorchEmbedder(threads=threads)
     from rankers.onnx_embedder import OnnxEmbedder
 
     return OnnxEmbedder(precision=_precision(name), models=models, threads=threads)

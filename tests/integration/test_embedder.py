@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from rankers.embedder import MiniLMEmbedder
+from rankers.torch_embedder import TorchEmbedder
 
 
 def test_minilm_embeds_meaning() -> None:
-    vectors = MiniLMEmbedder().encode(["I lost my card", "my card is missing", "the sun is hot"])
+    vectors = TorchEmbedder().encode(["I lost my card", "my card is missing", "the sun is hot"])
     assert vectors.shape == (3, 384)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
     assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2] + 0.3

