@@ -7,12 +7,23 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from core.errors import Unavailable
+
 FloatArray = npt.NDArray[np.floating]
 
 
 def text_digest(text: str) -> str:
     """What a vector is remembered by: SHA-256 of the text, in hex."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def not_loaded(error: Exception) -> Unavailable:
+    """For whatever a library raises where it, or a file of its model, is not there."""
+    return Unavailable(
+        "RUNG-EMBEDDER-LOAD",
+        f"the embedder does not load ({type(error).__name__}: {error})",
+        way_out="Install what it needs here; jobs that failed by it: `rung jobs retry`.",
+    )
 
 
 class TextEmbedder(Protocol):

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Literal
 
-from core.embedding import TextEmbedder
-from core.errors import InvalidSettings
+from core.embedding import TextEmbedder, not_loaded
+from core.errors import InvalidSettings, RungError
 
 EMBEDDERS = ("minilm", "minilm-onnx", "minilm-int8")
 
@@ -13,9 +13,18 @@ def open_embedder(name: str, *, threads: int | None = None, models: Path) -> Tex
     """Loads what this embedder needs and no more: torch is not loaded for the ONNX ones.
 
     `models` is where a model that is made on this machine is kept. A process that forks passes
-    `threads=1`. Raises InvalidSettings for a name that is not of EMBEDDERS.
+    `threads=1`. Raises InvalidSettings for a name that is not of EMBEDDERS, and Unavailable.
     """
     refuse_unknown(name)
+    try:
+        return _loaded(name, threads, models)
+    except RungError:
+        raise
+    except Exception as error:
+        raise not_loaded(error) from error
+
+
+def _loaded(name: str, threads: int | None, models: Path) -> TextEmbedder:
     if name == "minilm":
         from rankers.torch_embedder import TorchEmbedder
 

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from core.embedding import TextEmbedder
+from core.embedding import TextEmbedder, not_loaded
 from core.errors import RungError, Unavailable
 
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=1), timedelta(minutes=1)
@@ -65,10 +65,5 @@ class SharedEmbedder:
         self._pause = min(2 * pause, LONGEST_PAUSE)
         seconds = pause.total_seconds()
         LOG.warning("no job that embeds is claimed for %g s: %s", seconds, error)
-        if isinstance(error, RungError):
-            return Unavailable(error.code, error.message, way_out=error.way_out)
-        return Unavailable(
-            "RUNG-EMBEDDER-LOAD",
-            f"the embedder does not load ({type(error).__name__}: {error})",
-            way_out="Install it on the workers; then `rung jobs retry` the failed jobs.",
-        )
+        told = error if isinstance(error, RungError) else not_loaded(error)
+        return Unavailable(told.code, told.message, way_out=told.way_out)

@@ -104,3 +104,18 @@ def test_every_name_opens_another_space(int8: OnnxEmbedder, models: Path) -> Non
     with pytest.raises(InvalidSettings) as refused:
         open_embedder("minilm-int4", models=models)
     assert refused.value.code == "RUNG-SETTING-VALUE"
+
+
+@pytest.mark.parametrize(("name", "needs"), [("minilm", "torch"), ("minilm-onnx", "onnxruntime")])
+def test_what_is_not_installed_is_told_and_is_no_traceback(
+    models: Path, name: str, needs: str
+) -> None:
+    code = (
+        "import sys; from pathlib import Path; from core.errors import RungError\n"
+        f"sys.modules[{needs!r}] = None\n"
+        "from rankers.open_embedder import open_embedder\n"
+        f"try: open_embedder({name!r}, models=Path({str(models)!r}))\n"
+        "except RungError as error: print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("RUNG-EMBEDDER-LOAD") and needs in done.stdout
