@@ -17,7 +17,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
-    BigInteger,
     ColumnElement,
     Connection,
     Row,
@@ -27,7 +26,6 @@ from sqlalchemy import (
     not_,
     or_,
     select,
-    type_coerce,
     update,
 )
 from sqlalchemy.exc import IntegrityError
@@ -37,7 +35,6 @@ from core.errors import Conflict
 from core.jobs.job import OPEN, Job, JobState, LeaseLost, read_job
 from core.jobs.job_rows import IS_OPEN, JobRows, fits, of_tenant, unknown_job
 from core.store.base import insert_new
-from core.store.columns import Moment
 from core.store.forget import forget
 from core.store.idempotency import Effects
 from core.store.post import post
@@ -199,13 +196,11 @@ class JobLedger(JobRows):
                     values |= {"state": "queued", "due_at": now}
                     _wake(connection, row.tenant_id, row.id, row.kind, now)
                 _set(connection, row, values | {"woken_at": now})
-            put_off = _unheard(now, embedder, BATCH, jobs.c.woken_at < jobs.c.due_at)
-            overlooked = _unheard(now, embedder, AT_THE_HEAD, _overlooked(now))
-            for which in (put_off, overlooked):
-                for row in connection.execute(which).all():
+            head = connection.execute(_head(now, embedder)).all()
+            for place, row in enumerate(head):
+                if _is_unheard(row, place, now) and _is_first_to_wake(connection, row, now):
                     counts["woken"] += 1
                     _wake(connection, row.tenant_id, row.id, row.kind, now)
-                    _set(connection, row, {"woken_at": now})
         return Swept(**counts)
 
     def prune(self) -> int:
@@ -332,26 +327,27 @@ def _due(which: ColumnElement[bool], limit: int) -> Select[Any]:
     return ordered.with_for_update(skip_locked=True)
 
 
-def _unheard(
-    now: datetime, embedder: str | None, first: int, which: ColumnElement[bool]
-) -> Select[Any]:
-    """Of the `first` in turn alone: any wake-up claims whichever job comes first, and what is read
-    and sent must not grow with the queue.
-
-    Only what is woken for is locked: a claim would pass over the rest, and its wake-up be spent.
-    """
-    mine = and_(IS_OPEN, _waiting(now), fits(embedder))
-    ordered = select(jobs.c.tenant_id, jobs.c.id).where(mine).order_by(*TURN)
-    turn = ordered.limit(first).subquery()
-    same = (turn.c.tenant_id == jobs.c.tenant_id) & (turn.c.id == jobs.c.id)
-    told = select(jobs).join(turn, same).where(which, _waiting(now))
-    return told.with_for_update(of=jobs, skip_locked=True)
+def _head(now: datetime, embedder: str | None) -> Select[Any]:
+    """Of the first in turn alone: any wake-up claims whichever job comes first, and what is read
+    and sent must not grow with the queue. None is locked: a claim would pass over it."""
+    of = jobs.c
+    told = select(of.tenant_id, of.id, of.kind, of.due_at, of.woken_at)
+    return told.where(IS_OPEN, _waiting(now), fits(embedder)).order_by(*TURN).limit(BATCH)
 
 
-def _overlooked(now: datetime) -> ColumnElement[bool]:
-    woken, due = (type_coerce(moment, BigInteger) for moment in (jobs.c.woken_at, jobs.c.due_at))
-    as_long_again = type_coerce(2 * woken - due, Moment)
-    return and_(jobs.c.woken_at <= now - AGAIN, as_long_again <= now)
+def _is_unheard(row: Row[Any], place: int, now: datetime) -> bool:
+    """Nobody was woken since it is due or, at the head, for as long again as it had waited then."""
+    waited = row.woken_at - row.due_at
+    return waited < timedelta(0) or (
+        place < AT_THE_HEAD and now - row.woken_at >= max(AGAIN, waited)
+    )
+
+
+def _is_first_to_wake(connection: Connection, row: Row[Any], now: datetime) -> bool:
+    """Neither was it claimed since it was read, nor has another sweeper woken somebody for it."""
+    mine = of_tenant(row.tenant_id, row.id)
+    same = and_(mine, jobs.c.state == "queued", jobs.c.woken_at == row.woken_at)
+    return connection.execute(update(jobs).where(same).values(woken_at=now)).rowcount == 1
 
 
 def _waiting(now: datetime) -> ColumnElement[bool]:
