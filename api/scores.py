@@ -53,8 +53,9 @@ async def scores(
             for one, row in zip(asked, before.scores, strict=True)
         ]
         return _ranked(before.release, told, read.body.order_by)
-    async with abandoned_on_failure(context, claim, begun=True):
+    async with abandoned_on_failure(context, claim):
         asking = await asking_of(context, tenant_id, name, key)
+    async with abandoned_on_failure(context, claim, begun=True):
         answers = await asking.answers(asked)
         told = [
             _refused(one, answer) if isinstance(answer, RungError) else answer

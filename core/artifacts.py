@@ -28,6 +28,7 @@ from core.whole_file import settle, write_whole
 FORMAT = 1
 DATABASE = "database"
 _ID = re.compile(r"[0-9a-f]{64}\Z")
+_SIGNATURE = re.compile(rb"[0-9a-f]{64}\Z")
 _TENANT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*\Z")
 
@@ -123,14 +124,15 @@ class ArtifactStore:
     def belongs_to(self, tenant_id: str, database: str, *, named: Collection[str]) -> bool | None:
         """Whether the rows of that database name what lies here. None where nothing tells: a folder
         is that database's which first asks with a `named` artifact that lies in it. Another one's
-        rows know nothing of the folder, and would have all of it swept."""
+        rows know nothing of the folder, and would have all of it swept. Raises Unavailable."""
         folder = self._folder(tenant_id)
         marked = folder / DATABASE
-        if not marked.exists():
-            if not any((folder / "manifests" / f"{one}.json").exists() for one in named):
-                return None
-            write_whole(marked, database.encode())
-        return marked.read_bytes() == database.encode()
+        with _reached():
+            if not marked.exists():
+                if not any((folder / "manifests" / f"{one}.json").exists() for one in named):
+                    return None
+                write_whole(marked, database.encode())
+            return marked.read_bytes() == database.encode()
 
     def sweep(self, tenant_id: str, kind: str, *, named: Collection[str], before: datetime) -> int:
         """Removes, of what was last put or kept before that moment, the artifacts of this kind
@@ -138,24 +140,27 @@ class ArtifactStore:
 
         Each manifest first, so that no artifact is ever found without its files. Whoever names an
         artifact in a row has put or kept it shortly before, so what is about to be named stays.
-        Returns how many artifacts are gone. Raises CorruptArtifact, and removes nothing, where a
-        manifest does not say what it holds.
+        Returns how many artifacts are gone. Raises Unavailable, and CorruptArtifact, removing
+        nothing, where a manifest does not say what it holds.
         """
         folder, oldest = self._folder(tenant_id), before.timestamp()
-        told = {path: _told(path) for path in (folder / "manifests").glob("*.json")}
-        gone = {
-            path
-            for path, (of_kind, _) in told.items()
-            if of_kind == kind and path.stem not in named and _remove_old(path, oldest)
-        }
-        held = set().union(*(blobs for path, (_, blobs) in told.items() if path not in gone))
-        for blob in (folder / "blobs").glob("*/*"):
-            if blob.name not in held:
-                _remove_old(blob, oldest)
-        for path in (folder / "manifests").iterdir() if told else ():
-            if not path.with_suffix(".json").exists():  # a signature, or a manifest half written
-                _remove_old(path, oldest)
-        return len(gone)
+        with _reached():
+            told = {path: _told(path) for path in (folder / "manifests").glob("*.json")}
+            gone = {
+                path
+                for path, (of_kind, _) in told.items()
+                if of_kind == kind and path.stem not in named and _remove_old(path, oldest)
+            }
+            held = set().union(*(blobs for path, (_, blobs) in told.items() if path not in gone))
+            for blob in (folder / "blobs").glob("*/*"):
+                if blob.name not in held:
+                    _remove_old(blob, oldest)
+            for path in (folder / "manifests").iterdir() if told else ():
+                if not path.with_suffix(
+                    ".json"
+                ).exists():  # a signature, or a manifest half written
+                    _remove_old(path, oldest)
+            return len(gone)
 
     def _folder(self, tenant_id: str) -> Path:
         if not _TENANT.match(tenant_id):
@@ -168,14 +173,16 @@ class ArtifactStore:
     def _verify_signature(self, folder: Path, artifact_id: str, manifest: bytes) -> None:
         if self._key is None:
             return
-        foreign = ForeignArtifact(
-            "RUNG-ARTIFACT-SIGNATURE",
-            f"artifact {artifact_id[:12]} was not signed with this process's key",
-            way_out="Give every process the RUNG_SECRET that it was made with, or make it again.",
-        )
-        signature = _read(folder / "manifests" / f"{artifact_id}.sig", missing=foreign)
+        broken = _corrupt(artifact_id, "its signature is none")  # whoever has a key leaves one
+        signature = _read(folder / "manifests" / f"{artifact_id}.sig", missing=broken)
+        if not _SIGNATURE.match(signature):
+            raise broken
         if not hmac.compare_digest(signature, self._signature(manifest)):
-            raise foreign
+            raise ForeignArtifact(
+                "RUNG-ARTIFACT-SIGNATURE",
+                f"artifact {artifact_id[:12]} was signed with another key",
+                way_out="Give every process the RUNG_SECRET it was made with, or make it again.",
+            )
 
 
 def _canonical(content: Mapping[str, Any]) -> bytes:
@@ -207,11 +214,19 @@ def _read(path: Path, *, missing: RungError) -> bytes:
 
 @contextmanager
 def _told_apart(missing: RungError) -> Iterator[None]:
-    """What is not there from what cannot be reached: a share that is away, a right that lacks."""
+    """What is not there from what cannot be reached."""
+    with _reached():
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise missing from error
+
+
+@contextmanager
+def _reached() -> Iterator[None]:
+    """A share that does not answer, a right that lacks, a full disk."""
     try:
         yield
-    except FileNotFoundError as error:
-        raise missing from error
     except OSError as error:
         raise Unavailable(
             "RUNG-ARTIFACT-READ",

@@ -52,6 +52,13 @@ class CatchUp:
             rows = self._store.indexes_of(which.tenant_id, which.decision, which.corpus)
             if rows and all(row.fingerprint not in (None, fingerprint) for row in rows):
                 continue  # `rung embed` begins a cut-over, and no worker by itself
+            if rows and which.tenant_id not in self._artifacts.tenants():
+                LOG.warning(
+                    "no artifact of tenant %s is there: mount their folder; if it is lost, "
+                    "`rung embed` builds its indexes again",
+                    which.tenant_id,
+                )
+                continue  # beneath a mount point nobody would find what is built
             try:
                 if catch_up(self._store, self._artifacts, which, str(fingerprint), read=self._read):
                     LOG.warning("the index of %s/%s is built again", which.decision, which.corpus)

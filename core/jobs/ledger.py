@@ -328,8 +328,8 @@ def _due(which: ColumnElement[bool], limit: int) -> Select[Any]:
 
 
 def _head(now: datetime, embedder: str | None) -> Select[Any]:
-    """Of the first in turn alone: any wake-up claims whichever job comes first, and what is read
-    and sent must not grow with the queue. None is locked: a claim would pass over it."""
+    """Of the first in turn alone: any wake-up claims whichever job comes first, and what is sent
+    must not grow with the queue. None is locked: a claim would pass over it."""
     of = jobs.c
     told = select(of.tenant_id, of.id, of.kind, of.due_at, of.woken_at)
     return told.where(IS_OPEN, _waiting(now), fits(embedder)).order_by(*TURN).limit(BATCH)

@@ -1,5 +1,7 @@
 """Migrations make exactly the schema that the code reads, once, whoever starts first."""
 
+import hashlib
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +21,9 @@ import core.store.migrate as migrate_module
 from core.clock import SystemClock
 from core.errors import InvalidSettings, Unavailable
 from core.jobs import JobLedger
+from core.jobs.corpus_jobs import enqueue_embed
 from core.store import Store
+from core.store.documents import CorpusName
 from core.store.tables import metadata
 from tests.fakes.databases import postgres_database
 
@@ -81,21 +85,27 @@ def test_a_database_of_a_newer_version_is_refused(fresh: str) -> None:
     assert caught.value.code == "RUNG-DATABASE-VERSION"
 
 
-OLD_JOB = {
-    "tenant_id": "acme",
-    "id": "j",
-    "kind": "embed_documents",
-    "payload": '{"corpus": "c", "decision": "d", "documents": [1], "fingerprint": "e1"}',
-    "content_hash": "h",
-    "state": "queued",
-    "priority": 0,
-    "tries": 0,
-    "max_tries": 5,
-    "progress": 0,
-    "due_at": 1,
-    "woken_at": 1,
-    "created_at": 1,
-}
+def old_job(name: str, state: str, document: int) -> dict[str, Any]:
+    work = {"corpus": "c", "decision": "d", "documents": [document], "fingerprint": "e1"}
+    payload = json.dumps(work, sort_keys=True)
+    return {
+        "tenant_id": "acme",
+        "id": name,
+        "kind": "embed_documents",
+        "payload": payload,
+        "content_hash": hashlib.sha256(payload.encode()).hexdigest(),
+        "state": state,
+        "priority": 0,
+        "tries": 0,
+        "max_tries": 5,
+        "progress": 0,
+        "due_at": 1,
+        "woken_at": 1,
+        "created_at": 1,
+    }
+
+
+OLD_JOBS = [old_job("failed", "failed", 1), old_job("waiting", "queued", 2)]
 OLD_VECTOR = {"tenant_id": "acme", "fingerprint": "e1", "text_digest": "t", "vector": b"1234"}
 OLD_SCORES = [
     {
@@ -131,27 +141,41 @@ def test_what_a_database_holds_outlives_the_migration_both_ways(fresh: str) -> N
                 dict(row._mapping) for row in connection.execute(text(f"SELECT * FROM {table}"))
             ]
 
+    def by_key(told: list[dict[str, Any]], key: str) -> list[dict[str, Any]]:
+        return sorted(told, key=lambda row: str(row[key]))
+
+    def told_of_jobs() -> list[tuple[Any, ...]]:
+        found = by_key(rows("jobs"), "id")
+        return [(row["id"], json.loads(row["payload"]), row["content_hash"]) for row in found]
+
     migrated(command.upgrade, "0004")
     with engine.begin() as connection:
-        for name, old in (("jobs", OLD_JOB), ("vectors", OLD_VECTOR), ("scores", OLD_SCORES)):
+        for name, old in (("jobs", OLD_JOBS), ("vectors", OLD_VECTOR), ("scores", OLD_SCORES)):
             told = MetaData()
             told.reflect(connection, only=[name])
             connection.execute(insert(told.tables[name]), old)
-    before = rows("scores")
+    before = by_key(rows("scores"), "key"), told_of_jobs()
     started = time.time_ns() // 1000
     store = Store.open(fresh, SystemClock())
     kept = store.scores("acme", "d", ["1", "2", "3"])
     assert {key: one.release for key, one in kept.items()} == {"1": "r1", "2": "r1", "3": "r2"}
     assert kept["1"].probability == 0.25 and kept["1"].expires_at > kept["1"].scored_at
     ledger = JobLedger(store)
+    which = CorpusName(tenant_id="acme", decision="d", corpus="c")
+    with store.writing() as connection:  # the same work is open once
+        again = enqueue_embed(connection, which, [2], priority=0, now=store.now(), fingerprint="e1")
+    assert again == "waiting" and ledger.open_count() == 1
+    ledger.retry("acme", "failed")
     assert ledger.claim_next(["embed_documents"], timedelta(1), embedder="another") is None
-    job = ledger.claim_next(["embed_documents"], timedelta(1), embedder="e1")
-    assert job is not None and job.payload == {"corpus": "c", "decision": "d", "documents": [1]}
+    for documents in ([2], [1]):
+        job = ledger.claim_next(["embed_documents"], timedelta(1), embedder="e1")
+        assert job is not None
+        assert job.payload == {"corpus": "c", "decision": "d", "documents": documents}
     store.close()
     [vector] = rows("vectors")
     assert vector["kept_at"] >= started and bytes(vector["vector"]) == b"1234"
     migrated(command.downgrade, "0004")
-    assert sorted(rows("scores"), key=lambda row: row["key"]) == before
+    assert (by_key(rows("scores"), "key"), told_of_jobs()) == before
     engine.dispose()
 
 

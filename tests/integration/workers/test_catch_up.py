@@ -87,7 +87,7 @@ def test_a_first_build_that_was_cancelled_is_made_up_for(world: CorpusWorld) -> 
     assert world.held() == {"a": "one"}
 
 
-@pytest.mark.parametrize("lost", ["manifest", "changed", "blobs"])
+@pytest.mark.parametrize("lost", ["manifest", "changed", "signature", "blobs"])
 def test_an_index_whose_files_are_lost_is_built_again(
     world: CorpusWorld, tmp_path: Path, lost: str
 ) -> None:
@@ -98,6 +98,8 @@ def test_an_index_whose_files_are_lost_is_built_again(
         path.unlink()
     elif lost == "changed":
         path.write_bytes(b"{}")
+    elif lost == "signature":
+        path.with_suffix(".sig").unlink()
     else:
         for blob in (tmp_path / "artifacts" / WHICH.tenant_id / "blobs").glob("*/*"):
             blob.unlink()
@@ -150,6 +152,19 @@ def test_what_another_key_has_signed_is_left_alone(
     with caplog.at_level(logging.WARNING, "rung.workers"):
         CatchUp(world.store, theirs, lambda: OWN).run()
     assert builds(world) == 1 and "is left alone" in caplog.text
+
+
+def test_beneath_a_mount_point_nothing_is_built(
+    world: CorpusWorld, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.put({"a": "one"})
+    world.run()
+    (tmp_path / "artifacts").rename(tmp_path / "unmounted")
+    (tmp_path / "artifacts").mkdir()
+    with caplog.at_level(logging.WARNING, "rung.workers"):
+        looks(world).run()
+    assert builds(world) == 1 and "mount their folder" in caplog.text
+    assert catch_up(world.store, world.artifacts, WHICH, OWN)  # by hand it is
 
 
 def test_an_index_that_cannot_be_reached_is_no_lost_one(world: CorpusWorld, tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 """The embedder that a job needs, since when a vector is kept, who made a release live and why."""
 
+import hashlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,13 +21,12 @@ OF_ROW = "tenant_id, decision, key, probability, outcome, features_digest"
 
 def upgrade() -> None:
     op.add_column("jobs", sa.Column("needs", sa.Text(), nullable=True))
-    _needs_from_payloads()
+    _move_needs(_out_of_payload)
+    # Of what is there the age is unknown, and none may go as an old one would.
+    now = sa.text(str(time.time_ns() // 1000))
     op.add_column(
-        "vectors",
-        sa.Column("kept_at", sa.BigInteger(), nullable=False, server_default=sa.text("0")),
+        "vectors", sa.Column("kept_at", sa.BigInteger(), nullable=False, server_default=now)
     )
-    now = time.time_ns() // 1000  # they are of unknown age, and none may go as an old one would
-    op.get_bind().execute(sa.text("UPDATE vectors SET kept_at = :now"), {"now": now})
     op.create_table(
         "folder_marks",
         sa.Column("tenant_id", sa.Text(), nullable=False),
@@ -48,25 +48,45 @@ def downgrade() -> None:
     op.drop_column("releases", "who")
     op.drop_table("folder_marks")
     op.drop_column("vectors", "kept_at")
+    _move_needs(_into_payload)
     op.drop_column("jobs", "needs")
 
 
-def _needs_from_payloads() -> None:
-    """Where an open job said until now which embedder it is for."""
+Told = tuple[str | None, dict[str, Any], Any]  # needs, the payload, and what its hash is made of
+
+
+def _move_needs(moved: Callable[[str | None, dict[str, Any]], Told]) -> None:
+    """Of every job on a corpus: one that has failed may be asked for again."""
     bind = op.get_bind()
-    waiting = "SELECT tenant_id, id, payload FROM jobs WHERE state IN ('queued', 'running')"
-    for tenant_id, job_id, payload in bind.execute(sa.text(waiting)).all():
-        told = json.loads(payload)
-        if "fingerprint" in told:
-            values = {"tenant": tenant_id, "id": job_id, "needs": told.pop("fingerprint")}
-            told_now = json.dumps(told, sort_keys=True)
-            bind.execute(
-                sa.text(
-                    "UPDATE jobs SET needs = :needs, payload = :payload "
-                    "WHERE tenant_id = :tenant AND id = :id"
-                ),
-                {**values, "payload": told_now},
-            )
+    every = (
+        "SELECT tenant_id, id, needs, payload FROM jobs "
+        "WHERE kind IN ('embed_documents', 'build_index')"
+    )
+    change = (
+        "UPDATE jobs SET needs = :needs, payload = :payload, content_hash = :hash "
+        "WHERE tenant_id = :tenant AND id = :id"
+    )
+    for tenant_id, job_id, needs, payload in bind.execute(sa.text(every)).all():
+        needs, told, hashed = moved(needs, json.loads(payload))
+        values = {
+            "tenant": tenant_id,
+            "id": job_id,
+            "needs": needs,
+            "payload": json.dumps(told),
+            "hash": hashlib.sha256(json.dumps(hashed, sort_keys=True).encode()).hexdigest(),
+        }
+        bind.execute(sa.text(change), values)
+
+
+def _out_of_payload(needs: str | None, payload: dict[str, Any]) -> Told:
+    told = {name: value for name, value in payload.items() if name != "fingerprint"}
+    needs = payload.get("fingerprint")
+    return needs, told, [told, needs]
+
+
+def _into_payload(needs: str | None, payload: dict[str, Any]) -> Told:
+    told = {**payload, "fingerprint": needs}
+    return needs, told, told
 
 
 @contextmanager
