@@ -109,7 +109,7 @@ def train_decision(
         )
 
     seen = observe(opened(fitted), judging, partial(progress, "judging every rung"))
-    parts = _settled(fitted, seen)
+    parts = settled(fitted, seen)
     ladder = opened(parts)
     tested = observe(ladder, testing, partial(progress, "scoring the test rows"))
     evaluation = evaluation_of(
@@ -182,7 +182,7 @@ def _fitted(
     return parts, {"risk": risk_report, "retrieval": retrieval_report}
 
 
-def _settled(parts: LadderParts, seen: Sequence[Observed]) -> LadderParts:
+def settled(parts: LadderParts, seen: Sequence[Observed]) -> LadderParts:
     """With what rows that no model was fitted on say about them: the support, and the policy."""
     spec, support = parts.spec, fit_support(seen)
     traces = [trace_of(spec.costs, with_support(support, spec, one)) for one in seen]
