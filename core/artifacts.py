@@ -47,6 +47,29 @@ def under(files: Mapping[str, bytes], folder: str) -> dict[str, bytes]:
     return {name[len(start) :]: file for name, file in files.items() if name.startswith(start)}
 
 
+@contextmanager
+def _reached() -> Iterator[None]:
+    """A share that does not answer, a right that lacks, a full disk."""
+    try:
+        yield
+    except OSError as error:
+        raise Unavailable(
+            "RUNG-ARTIFACT-READ",
+            f"the artifacts' folder cannot be used ({error.strerror or type(error).__name__})",
+            way_out="Look at the disk or share that RUNG_HOME is on, and at this process's rights.",
+        ) from error
+
+
+@contextmanager
+def _told_apart(missing: RungError) -> Iterator[None]:
+    """What is not there from what cannot be reached."""
+    with _reached():
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise missing from error
+
+
 class ArtifactStore:
     def __init__(self, root: Path, key: bytes | None = None) -> None:
         self._root = root
@@ -115,25 +138,27 @@ class ArtifactStore:
         with _told_apart(_unknown(artifact_id)):
             os.utime(self._folder(tenant_id) / "manifests" / f"{artifact_id}.json")
 
+    @_reached()
     def tenants(self) -> tuple[str, ...]:
-        """Whoever has a folder here."""
+        """Whoever has a folder here. Raises Unavailable."""
         if not self._root.is_dir():
             return ()
         return tuple(sorted(path.name for path in self._root.iterdir() if _is_tenant(path)))
 
+    @_reached()
     def belongs_to(self, tenant_id: str, database: str, *, named: Collection[str]) -> bool | None:
         """Whether the rows of that database name what lies here. None where nothing tells: a folder
         is that database's which first asks with a `named` artifact that lies in it. Another one's
         rows know nothing of the folder, and would have all of it swept. Raises Unavailable."""
         folder = self._folder(tenant_id)
         marked = folder / DATABASE
-        with _reached():
-            if not marked.exists():
-                if not any((folder / "manifests" / f"{one}.json").exists() for one in named):
-                    return None
-                write_whole(marked, database.encode())
-            return marked.read_bytes() == database.encode()
+        if not marked.exists():
+            if not any((folder / "manifests" / f"{one}.json").exists() for one in named):
+                return None
+            write_whole(marked, database.encode())
+        return marked.read_bytes() == database.encode()
 
+    @_reached()
     def sweep(self, tenant_id: str, kind: str, *, named: Collection[str], before: datetime) -> int:
         """Removes, of what was last put or kept before that moment, the artifacts of this kind
         that are not `named`, then the files that no artifact holds, and what killed writers left.
@@ -144,23 +169,20 @@ class ArtifactStore:
         nothing, where a manifest does not say what it holds.
         """
         folder, oldest = self._folder(tenant_id), before.timestamp()
-        with _reached():
-            told = {path: _told(path) for path in (folder / "manifests").glob("*.json")}
-            gone = {
-                path
-                for path, (of_kind, _) in told.items()
-                if of_kind == kind and path.stem not in named and _remove_old(path, oldest)
-            }
-            held = set().union(*(blobs for path, (_, blobs) in told.items() if path not in gone))
-            for blob in (folder / "blobs").glob("*/*"):
-                if blob.name not in held:
-                    _remove_old(blob, oldest)
-            for path in (folder / "manifests").iterdir() if told else ():
-                if not path.with_suffix(
-                    ".json"
-                ).exists():  # a signature, or a manifest half written
-                    _remove_old(path, oldest)
-            return len(gone)
+        told = {path: _told(path) for path in (folder / "manifests").glob("*.json")}
+        gone = {
+            path
+            for path, (of_kind, _) in told.items()
+            if of_kind == kind and path.stem not in named and _remove_old(path, oldest)
+        }
+        held = set().union(*(blobs for path, (_, blobs) in told.items() if path not in gone))
+        for blob in (folder / "blobs").glob("*/*"):
+            if blob.name not in held:
+                _remove_old(blob, oldest)
+        for path in (folder / "manifests").iterdir() if told else ():
+            if not path.with_suffix(".json").exists():  # a signature, or a manifest half written
+                _remove_old(path, oldest)
+        return len(gone)
 
     def _folder(self, tenant_id: str) -> Path:
         if not _TENANT.match(tenant_id):
@@ -210,29 +232,6 @@ def _unknown(artifact_id: str) -> NotFound:
 def _read(path: Path, *, missing: RungError) -> bytes:
     with _told_apart(missing):
         return path.read_bytes()
-
-
-@contextmanager
-def _told_apart(missing: RungError) -> Iterator[None]:
-    """What is not there from what cannot be reached."""
-    with _reached():
-        try:
-            yield
-        except FileNotFoundError as error:
-            raise missing from error
-
-
-@contextmanager
-def _reached() -> Iterator[None]:
-    """A share that does not answer, a right that lacks, a full disk."""
-    try:
-        yield
-    except OSError as error:
-        raise Unavailable(
-            "RUNG-ARTIFACT-READ",
-            f"the artifacts' folder cannot be used ({error.strerror or type(error).__name__})",
-            way_out="Look at the disk or share that RUNG_HOME is on, and at this process's rights.",
-        ) from error
 
 
 def _is_tenant(path: Path) -> bool:

@@ -48,11 +48,14 @@ class CatchUp:
 
     def run(self) -> None:
         fingerprint = self._fingerprint()
-        for which in every_corpus(self._store) if fingerprint is not None else ():
+        if fingerprint is None:
+            return
+        there = self._artifacts.tenants()
+        for which in every_corpus(self._store):
             rows = self._store.indexes_of(which.tenant_id, which.decision, which.corpus)
             if rows and all(row.fingerprint not in (None, fingerprint) for row in rows):
                 continue  # `rung embed` begins a cut-over, and no worker by itself
-            if rows and which.tenant_id not in self._artifacts.tenants():
+            if rows and which.tenant_id not in there:
                 LOG.warning(
                     "no artifact of tenant %s is there: mount their folder; if it is lost, "
                     "`rung embed` builds its indexes again",
@@ -60,7 +63,7 @@ class CatchUp:
                 )
                 continue  # beneath a mount point nobody would find what is built
             try:
-                if catch_up(self._store, self._artifacts, which, str(fingerprint), read=self._read):
+                if catch_up(self._store, self._artifacts, which, fingerprint, read=self._read):
                     LOG.warning("the index of %s/%s is built again", which.decision, which.corpus)
             except RungError as error:  # one tenant's folder is in no other's way
                 LOG.warning(
